@@ -1,0 +1,67 @@
+// Package xds turns the resolved model of package ir into Envoy's protobufs
+// and encodes them, once, for every proxy that will read them.
+package xds
+
+import (
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/egctl/egctl/pkg/finding"
+)
+
+// Type is an xDS resource type URL.
+type Type string
+
+// The types that egctl serves.
+const (
+	ListenerType Type = "type.googleapis.com/envoy.config.listener.v3.Listener"
+	RouteType    Type = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+	ClusterType  Type = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+	EndpointType Type = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	SecretType   Type = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+)
+
+// Resource is one encoded xDS resource. It is immutable and shared by every
+// proxy and every snapshot that holds it.
+type Resource struct {
+	Type Type
+	Name string
+	// Body is the deterministic wire encoding of the message named by Type.
+	Body []byte
+	// Hash is a 64-bit xxHash of Body: the resource's version on the wire.
+	Hash uint64
+	// Origins are the objects that the resource was made from, most specific
+	// last. A NACK is reported on them.
+	Origins []finding.Object
+}
+
+// NewResource wraps an already encoded body.
+func NewResource(t Type, name string, body []byte, origins ...finding.Object) *Resource {
+	return &Resource{Type: t, Name: name, Body: body, Hash: xxhash.Sum64(body), Origins: origins}
+}
+
+// Encode marshals m deterministically. The only error is a message that
+// protobuf cannot marshal, such as one with invalid UTF-8.
+func Encode(t Type, name string, m proto.Message, origins ...finding.Object) (*Resource, error) {
+	body, err := marshal.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s %q: %w", t, name, err)
+	}
+	return NewResource(t, name, body, origins...), nil
+}
+
+// Version is the resource version sent to Envoy.
+func (r *Resource) Version() string { return fmt.Sprintf("%016x", r.Hash) }
+
+// Any returns the resource as it goes on the wire; the bytes are shared.
+func (r *Resource) Any() *anypb.Any { return &anypb.Any{TypeUrl: string(r.Type), Value: r.Body} }
+
+// Equal says whether two resources would look the same to Envoy.
+func Equal(a, b *Resource) bool {
+	return a == b || a != nil && b != nil && a.Hash == b.Hash && a.Name == b.Name && a.Type == b.Type
+}
+
+var marshal = proto.MarshalOptions{Deterministic: true}
