@@ -76,6 +76,7 @@ var Kinds = []KindInfo{
 	info[core.Secret](Secret, true, "v1"),
 	info[core.ConfigMap](ConfigMap, true, "v1"),
 	info[certificates.ClusterTrustBundle](ClusterTrustBundle, false, "v1beta1", "v1alpha1", "v1"),
+	info[EnvoyProxyObject](EnvoyProxy, true, "v1alpha1"),
 	info[ServiceImportObject](ServiceImport, true, "v1alpha1", "v1beta1"),
 }
 

@@ -1,0 +1,39 @@
+package store
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// internalGroup holds kinds that exist only inside egctl: what other parts of
+// the program tell the translator.
+const internalGroup = "internal.egctl"
+
+// Kinds of [Value] objects.
+var (
+	// SettingsKind holds one object, the translator's settings.
+	SettingsKind = Kind{internalGroup, "Settings"}
+	// InfrastructureKind says what runs for a Gateway, under the Gateway's name.
+	InfrastructureKind = Kind{internalGroup, "Infrastructure"}
+	// RejectionKind says what Envoy refused, under "Kind.name" of the object.
+	RejectionKind = Kind{internalGroup, "Rejection"}
+)
+
+// Value makes an immutable Go value an object of the store, so that functions
+// can read it and a change of it is a change like any other.
+type Value[T any] struct {
+	metav1.TypeMeta
+	metav1.ObjectMeta
+	V T
+}
+
+// PutValue returns the change that stores v under k.
+func PutValue[T any](k Key, v T) Change {
+	o := &Value[T]{V: v}
+	o.APIVersion, o.Kind = k.Group+"/v1", k.Kind.Kind
+	o.Namespace, o.Name = k.Namespace, k.Name
+	return Change{Key: k, Object: o}
+}
+
+// DeepCopyObject returns the value itself: it is immutable.
+func (v *Value[T]) DeepCopyObject() runtime.Object { return v }

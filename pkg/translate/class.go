@@ -1,0 +1,63 @@
+package translate
+
+import (
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egctl/egctl/pkg/incr"
+	"github.com/egctl/egctl/pkg/store"
+)
+
+// managedClass says whether a GatewayClass exists and is ours.
+var managedClass = incr.NewQuery("managed class", func(c *incr.Context, name string) bool {
+	class, ok := store.Get[*gateway.GatewayClass](c, store.Key{Kind: store.GatewayClass, Name: name})
+	return ok && string(class.Spec.ControllerName) == settings(c).ControllerName
+}, incr.Equal[string](equal[bool]))
+
+// managedGateways lists the Gateways of our classes.
+var managedGateways = incr.NewQuery("managed gateways", func(c *incr.Context, _ struct{}) []store.Key {
+	var keys []store.Key
+	for _, class := range store.ByKind.Lookup(c, store.GatewayClass) {
+		if managedClass.Get(c, class.Name) {
+			keys = append(keys, gatewaysByClass.Lookup(c, class.Name)...)
+		}
+	}
+	return keys
+})
+
+// managedGateway returns a Gateway if it exists and is ours.
+func managedGateway(c *incr.Context, k store.Key) (*gateway.Gateway, bool) {
+	if k.Kind != store.Gateway {
+		return nil, false
+	}
+	g, ok := store.Get[*gateway.Gateway](c, k)
+	if !ok || !managedClass.Get(c, string(g.Spec.GatewayClassName)) {
+		return nil, false
+	}
+	return g, true
+}
+
+// classIssues checks the parameters of a GatewayClass.
+func classIssues(c *incr.Context, class *gateway.GatewayClass) []issue {
+	ref := class.Spec.ParametersRef
+	if ref == nil {
+		return nil
+	}
+	k := store.Key{
+		Kind:      store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)},
+		Namespace: string(or(ref.Namespace, "default")),
+		Name:      ref.Name,
+	}
+	return parametersIssues(c, store.KeyOf(class), "spec.parametersRef", k)
+}
+
+// parametersIssues checks that a parametersRef names an existing EnvoyProxy.
+func parametersIssues(c *incr.Context, from store.Key, field string, to store.Key) []issue {
+	if to.Kind != store.EnvoyProxy {
+		return []issue{classParameters.at(from, field, "refer to an EnvoyProxy of the group "+store.EnvoyProxy.Group,
+			"parameters of kind %s are not supported", to.Kind)}
+	}
+	if _, ok := store.Get[*store.EnvoyProxyObject](c, to); !ok {
+		return []issue{classParameters.at(from, field, "", "%s does not exist", to)}
+	}
+	return nil
+}

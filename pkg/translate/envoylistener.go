@@ -1,0 +1,196 @@
+package translate
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/egctl/egctl/pkg/incr"
+	"github.com/egctl/egctl/pkg/store"
+	"github.com/egctl/egctl/pkg/translate/ir"
+	"github.com/egctl/egctl/pkg/translate/xds"
+)
+
+// envoyListeners are the Envoy listeners of a Gateway: one for each port and
+// transport.
+var envoyListeners = incr.NewQuery("envoy listeners", func(c *incr.Context, gw store.Key) []*xds.Resource {
+	var binds []ir.Bind
+	for _, l := range gatewayListeners.Get(c, gw).All {
+		b := ir.Bind{Port: l.Port, UDP: l.Protocol == ir.ListenerUDP}
+		if l.Served && !slices.Contains(binds, b) {
+			binds = append(binds, b)
+		}
+	}
+	var list []*xds.Resource
+	for _, b := range binds {
+		list = append(list, envoyListener.Get(c, bindOf{gw, b}))
+	}
+	return resources(list)
+}, incr.Equal[store.Key](xds.EqualResources))
+
+type bindOf struct {
+	Gateway store.Key
+	ir.Bind
+}
+
+// envoyListener is one encoded listener; nil while it would have nothing to do.
+var envoyListener = incr.NewQuery("envoy listener", func(c *incr.Context, b bindOf) *xds.Resource {
+	s := settings(c)
+	spec := xds.ListenerSpec{
+		Name:    b.Name(),
+		Address: s.ListenAddress,
+		Port:    uint32(s.boundPort(b.Port)),
+		UDP:     b.UDP,
+		Origin:  b.Gateway.Object(),
+	}
+	for _, l := range gatewayListeners.Get(c, b.Gateway).All {
+		if !l.Served || l.Port != b.Port || (l.Protocol == ir.ListenerUDP) != b.UDP {
+			continue
+		}
+		spec.Origins = append(spec.Origins, l.Key.Owner.Object())
+		switch l.Protocol {
+		case ir.ListenerHTTP:
+			if len(spec.Chains) == 0 { // the HTTP listeners of a port share one
+				t := tableKey{Gateway: b.Gateway, Port: b.Port}
+				spec.Chains = append(spec.Chains, xds.Chain{Name: t.name(), HTTP: &xds.HTTPChain{Table: t.name(), Auths: tableAuths.Get(c, t)}})
+			}
+		case ir.ListenerHTTPS:
+			t := tableKey{Gateway: b.Gateway, Port: b.Port, Listener: l.Key}
+			spec.Chains = append(spec.Chains, xds.Chain{
+				Name:        t.name(),
+				ServerNames: serverNames(l.Hostname),
+				TLS:         terminate(&l.Listener),
+				HTTP:        &xds.HTTPChain{Table: t.name(), Auths: tableAuths.Get(c, t)},
+			})
+		case ir.ListenerTLS:
+			spec.Chains = append(spec.Chains, tlsChains(c, b.Gateway, l)...)
+		case ir.ListenerTCP, ir.ListenerUDP:
+			if chain, ok := connectionChain(c, b.Gateway, l); ok {
+				spec.Chains = append(spec.Chains, chain)
+			}
+		}
+	}
+	if len(spec.Chains) == 0 {
+		return nil
+	}
+	return xds.Listener(spec)
+}, incr.Equal[bindOf](xds.Equal))
+
+func serverNames(hostname string) []string {
+	if hostname == "" {
+		return nil
+	}
+	return []string{hostname}
+}
+
+func terminate(l *ir.Listener) *xds.ServerTLS {
+	t := &xds.ServerTLS{Validation: l.Validation, HTTP: l.Protocol == ir.ListenerHTTPS}
+	for _, k := range l.Certificates {
+		t.Certificates = append(t.Certificates, certificateName(k))
+	}
+	return t
+}
+
+// tlsChains makes a chain for each TLSRoute of a listener. Where two routes
+// claim a name the older one has it, and a name that a more specific listener
+// of the port has is left to that.
+func tlsChains(c *incr.Context, gw store.Key, l *listener) []xds.Chain {
+	var names []string
+	me := -1
+	for _, other := range gatewayListeners.Get(c, gw).All {
+		if other.Served && other.Port == l.Port && other.SNI() {
+			if other.Key == l.Key {
+				me = len(names)
+			}
+			names = append(names, other.Hostname)
+		}
+	}
+	claimed := map[string]bool{}
+	var chains []xds.Chain
+	for _, r := range byAge(c, gatewayRoutes.Get(c, gw)[l.Key]) {
+		var own []string
+		any := false
+		for _, h := range r.Hostnames {
+			if owner(names, h) != me || claimed[h] {
+				continue
+			}
+			claimed[h] = true
+			if h == "" {
+				any = true
+			} else {
+				own = append(own, h)
+			}
+		}
+		if !any && len(own) == 0 {
+			continue
+		}
+		if any {
+			own = nil
+		}
+		chain := xds.Chain{
+			Name:        routePrefix(r.Route) + "/" + listenerName(gw, l.Key),
+			ServerNames: own,
+			SNI:         true,
+			TCP:         tcpChain(c, gw, l, r.Route),
+		}
+		if !l.Passthrough {
+			chain.TLS = terminate(&l.Listener)
+		}
+		chains = append(chains, chain)
+	}
+	return chains
+}
+
+// connectionChain is the chain of the oldest TCPRoute or UDPRoute on a listener:
+// nothing tells connections apart, so one route takes them all.
+func connectionChain(c *incr.Context, gw store.Key, l *listener) (xds.Chain, bool) {
+	routes := byAge(c, gatewayRoutes.Get(c, gw)[l.Key])
+	if len(routes) == 0 {
+		return xds.Chain{}, false
+	}
+	r := routes[0].Route
+	chain := xds.Chain{Name: routePrefix(r) + "/" + listenerName(gw, l.Key)}
+	if l.Protocol == ir.ListenerUDP {
+		chain.UDP = &xds.UDPChain{Cluster: udpCluster(r).Name()}
+	} else {
+		chain.TCP = tcpChain(c, gw, l, r)
+	}
+	return chain, true
+}
+
+func tcpChain(c *incr.Context, gw store.Key, l *listener, route store.Key) *xds.TCPChain {
+	t := &xds.TCPChain{StatPrefix: strings.ToLower(string(l.Protocol)) + "-" + itoa(l.Port)}
+	for _, d := range l4Rule.Get(c, l4Key{route, l4Protocol(&l.Listener)}).Destinations {
+		if d.Weight == 0 {
+			continue
+		}
+		w := xds.WeightedCluster{Weight: d.Weight}
+		if d.Valid {
+			w.Name = via(c, gw, d.Cluster).Name()
+		}
+		t.Clusters = append(t.Clusters, w)
+	}
+	return t
+}
+
+// byAge orders routes oldest first.
+func byAge(c *incr.Context, routes []attachedRoute) []attachedRoute {
+	type aged struct {
+		attachedRoute
+		o store.Object
+	}
+	list := make([]aged, 0, len(routes))
+	for _, r := range routes {
+		if o, ok := store.Get[store.Object](c, r.Route); ok {
+			list = append(list, aged{r, o})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b aged) int {
+		return cmp.Or(compareAge(a.o, b.o), a.Route.Compare(b.Route))
+	})
+	out := make([]attachedRoute, len(list))
+	for i, a := range list {
+		out[i] = a.attachedRoute
+	}
+	return out
+}

@@ -1,0 +1,85 @@
+package translate
+
+import (
+	"github.com/egctl/egctl/pkg/store"
+	"github.com/egctl/egctl/pkg/translate/ir"
+)
+
+// findConflicts marks the listeners that cannot be told apart. Within a Gateway
+// no winner may be picked, so all of an indistinct set lose; a Gateway's
+// listener wins over a ListenerSet's, and an earlier set over a later
+// (specification, "Handling indistinct Listeners" and ListenerSet precedence).
+func findConflicts(all []*listener) {
+	for i, l := range all {
+		if hasCondition(l.Issues, accepted) {
+			continue
+		}
+		for _, other := range all[:i] {
+			if hasCondition(other.Issues, accepted) {
+				continue
+			}
+			sameOwner := l.Key.Owner == other.Key.Owner && l.Key.Owner.Kind == store.Gateway
+			if hasCondition(other.Issues, conflicted) && !sameOwner {
+				continue // what lost a conflict is not there to conflict with
+			}
+			cd, what := compare(&l.Listener, &other.Listener)
+			if what == "" {
+				continue
+			}
+			l.Issues = append(l.Issues, cd.at(l.Object, l.Path, "change the port, the protocol or the hostname",
+				"conflicts with listener %q of %s on port %d: %s", other.Key.Name, other.Key.Owner, l.Port, what))
+			if sameOwner {
+				other.Issues = append(other.Issues, cd.at(other.Object, other.Path, "change the port, the protocol or the hostname",
+					"conflicts with listener %q of %s on port %d: %s", l.Key.Name, l.Key.Owner, l.Port, what))
+			}
+			if !sameOwner {
+				break
+			}
+		}
+	}
+}
+
+// compare says why two listeners are not distinct; an empty string if they are.
+func compare(a, b *ir.Listener) (cd code, what string) {
+	if a.Port != b.Port || (a.Protocol == ir.ListenerUDP) != (b.Protocol == ir.ListenerUDP) {
+		return code{}, ""
+	}
+	switch {
+	case a.SNI() && b.SNI(), a.Protocol == ir.ListenerHTTP && b.Protocol == ir.ListenerHTTP:
+		if a.Hostname != b.Hostname {
+			return code{}, ""
+		}
+		if a.Hostname == "" {
+			return listenerHostnameConflict, "neither has a hostname"
+		}
+		return listenerHostnameConflict, "both have hostname " + a.Hostname
+	case a.Protocol == b.Protocol:
+		return listenerProtocolConflict, "a port can carry one " + string(a.Protocol) + " listener"
+	default:
+		return listenerProtocolConflict, "protocols " + string(a.Protocol) + " and " + string(b.Protocol) + " cannot share a port"
+	}
+}
+
+// findOverlaps notes HTTPS listeners of a port whose names overlap (GEP-3567).
+func findOverlaps(all []*listener) {
+	for i, l := range all {
+		for _, other := range all[:i] {
+			if !l.Served || !other.Served || l.Protocol != ir.ListenerHTTPS || other.Protocol != ir.ListenerHTTPS || l.Port != other.Port {
+				continue
+			}
+			if _, ok := intersect(l.Hostname, other.Hostname); ok {
+				l.overlap(other)
+				other.overlap(l)
+			}
+		}
+	}
+}
+
+func (l *listener) overlap(other *listener) {
+	if l.Overlaps {
+		return // one is enough to know
+	}
+	l.Overlaps = true
+	l.Issues = append(l.Issues, listenerOverlap.at(l.Object, l.Path+".hostname", "",
+		"hostname %q overlaps with %q of listener %q", l.Hostname, other.Hostname, other.Key.Name))
+}

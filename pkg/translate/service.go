@@ -1,0 +1,119 @@
+package translate
+
+import (
+	"strings"
+
+	core "k8s.io/api/core/v1"
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egctl/egctl/pkg/incr"
+	"github.com/egctl/egctl/pkg/store"
+	"github.com/egctl/egctl/pkg/translate/ir"
+)
+
+// backendPortKey is a port of a backend.
+type backendPortKey struct {
+	Backend store.Key
+	Port    int32
+}
+
+// servicePort is what routing needs to know of a backend's port.
+type servicePort struct {
+	// Exists and PortExists are false where the object or its port is missing.
+	Exists, PortExists bool
+	ExternalName       bool
+	// PortName selects the port in EndpointSlices.
+	PortName string
+	// Transport is TCP, UDP or SCTP.
+	Transport string
+	// Protocol is what appProtocol asks for; empty if it says nothing.
+	Protocol ir.Protocol
+	// TLS says that appProtocol asks for TLS (wss, https).
+	TLS bool
+	// WebSocket says that appProtocol asks for WebSocket.
+	WebSocket bool
+}
+
+// backendPort reads one port of a Service or ServiceImport.
+var servicePorts = incr.NewQuery("backend port", func(c *incr.Context, k backendPortKey) servicePort {
+	switch k.Backend.Kind {
+	case store.Service:
+		svc, ok := store.Get[*core.Service](c, k.Backend)
+		if !ok {
+			return servicePort{}
+		}
+		p := servicePort{Exists: true, ExternalName: svc.Spec.Type == core.ServiceTypeExternalName}
+		for _, sp := range svc.Spec.Ports {
+			if sp.Port == k.Port {
+				p.fill(sp.Name, string(sp.Protocol), sp.AppProtocol)
+				break
+			}
+		}
+		return p
+	case store.ServiceImport:
+		imp, ok := store.Get[*store.ServiceImportObject](c, k.Backend)
+		if !ok {
+			return servicePort{}
+		}
+		p := servicePort{Exists: true}
+		for _, sp := range imp.Spec.Ports {
+			if sp.Port == k.Port {
+				p.fill(sp.Name, sp.Protocol, sp.AppProtocol)
+				break
+			}
+		}
+		return p
+	default:
+		return servicePort{}
+	}
+}, incr.Equal[backendPortKey](equal[servicePort]))
+
+func (p *servicePort) fill(name, transport string, app *string) {
+	p.PortExists, p.PortName, p.Transport = true, name, transport
+	if transport == "" {
+		p.Transport = string(core.ProtocolTCP)
+	}
+	switch strings.ToLower(or(app, "")) {
+	case "kubernetes.io/h2c", "gateway.envoyproxy.io/h2c", "grpc":
+		p.Protocol = ir.HTTP2
+	case "kubernetes.io/ws":
+		p.Protocol, p.WebSocket = ir.HTTP1, true
+	case "kubernetes.io/wss":
+		p.Protocol, p.WebSocket, p.TLS = ir.HTTP1, true, true
+	}
+}
+
+// resolveBackend follows a reference of an object. proto is what the referrer
+// needs; it becomes part of the cluster only where the backend does not decide.
+func resolveBackend(c *incr.Context, from store.Key, field string, ref *gateway.BackendObjectReference, proto ir.Protocol) (ir.ClusterKey, []issue) {
+	k := backendKey(from, ref)
+	if k.Kind != store.Service && k.Kind != store.ServiceImport {
+		return ir.ClusterKey{}, []issue{backendKind.at(from, field+".kind", "refer to a Service", "kind %s is not supported", k.Kind)}
+	}
+	if !permitted(c, from, k) {
+		return ir.ClusterKey{}, []issue{backendNotPermitted.at(from, field+".namespace", grantHint(from, k), "%s may not be referred to from namespace %q", k, from.Namespace)}
+	}
+	if ref.Port == nil {
+		return ir.ClusterKey{}, []issue{backendPort.at(from, field+".port", "name a port of the Service", "%s is referred to without a port", k)}
+	}
+	port := int32(*ref.Port)
+	p := servicePorts.Get(c, backendPortKey{k, port})
+	switch {
+	case !p.Exists:
+		return ir.ClusterKey{}, []issue{backendNotFound.at(from, field+".name", "", "%s does not exist", k)}
+	case p.ExternalName:
+		return ir.ClusterKey{}, []issue{backendExternalName.at(from, field+".name", "use a Service with EndpointSlices", "%s is of type ExternalName", k)}
+	case !p.PortExists:
+		return ir.ClusterKey{}, []issue{backendPort.at(from, field+".port", "", "%s has no port %d", k, port)}
+	case (proto == ir.UDP) != (p.Transport == string(core.ProtocolUDP)):
+		return ir.ClusterKey{}, []issue{backendProtocol.at(from, field+".port", "", "port %d of %s carries %s", port, k, p.Transport)}
+	}
+	key := ir.ClusterKey{Backend: k, Port: port}
+	if proto == ir.HTTP2 && p.Protocol == "" || proto == ir.TCP || proto == ir.Raw {
+		key.Protocol = proto
+	}
+	if proto == ir.UDP {
+		key.Protocol = ir.UDP
+	}
+	return key, nil
+}
