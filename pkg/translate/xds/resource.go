@@ -4,6 +4,7 @@ package xds
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 	"google.golang.org/protobuf/proto"
@@ -33,14 +34,25 @@ type Resource struct {
 	Body []byte
 	// Hash is a 64-bit xxHash of Body: the resource's version on the wire.
 	Hash uint64
-	// Origins are the objects that the resource was made from, most specific
-	// last. A NACK is reported on them.
+	// Origins are the objects that the resource was made from. A NACK is reported
+	// on them.
 	Origins []finding.Object
 }
 
 // NewResource wraps an already encoded body.
 func NewResource(t Type, name string, body []byte, origins ...finding.Object) *Resource {
-	return &Resource{Type: t, Name: name, Body: body, Hash: xxhash.Sum64(body), Origins: origins}
+	return &Resource{Type: t, Name: name, Body: body, Hash: xxhash.Sum64(body), Origins: distinct(origins)}
+}
+
+// distinct drops repetitions and keeps the order.
+func distinct(objects []finding.Object) []finding.Object {
+	out := objects[:0:0]
+	for _, o := range objects {
+		if !slices.Contains(out, o) {
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // Encode marshals m deterministically. The only error is a message that
@@ -59,9 +71,10 @@ func (r *Resource) Version() string { return fmt.Sprintf("%016x", r.Hash) }
 // Any returns the resource as it goes on the wire; the bytes are shared.
 func (r *Resource) Any() *anypb.Any { return &anypb.Any{TypeUrl: string(r.Type), Value: r.Body} }
 
-// Equal says whether two resources would look the same to Envoy.
+// Equal says whether two resources look the same to Envoy and come from the
+// same objects.
 func Equal(a, b *Resource) bool {
-	return a == b || a != nil && b != nil && a.Hash == b.Hash && a.Name == b.Name && a.Type == b.Type
+	return a == b || a != nil && b != nil && a.Hash == b.Hash && a.Name == b.Name && a.Type == b.Type && slices.Equal(a.Origins, b.Origins)
 }
 
 var marshal = proto.MarshalOptions{Deterministic: true}

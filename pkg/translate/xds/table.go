@@ -1,8 +1,6 @@
 package xds
 
 import (
-	"slices"
-
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -103,10 +101,7 @@ func metadata(o finding.Object, section string) *core.Metadata {
 
 func sources(section string, objects ...finding.Object) *core.Metadata {
 	list := &structpb.ListValue{}
-	for i, o := range objects {
-		if slices.Contains(objects[:i], o) {
-			continue
-		}
+	for _, o := range distinct(objects) {
 		fields := map[string]*structpb.Value{"kind": structpb.NewStringValue(o.Kind), "name": structpb.NewStringValue(o.Name)}
 		if o.Namespace != "" {
 			fields["namespace"] = structpb.NewStringValue(o.Namespace)
