@@ -67,6 +67,7 @@ type descriptorResolver struct{ file protoreflect.FileDescriptor }
 
 var _ protodesc.Resolver = descriptorResolver{}
 
+// FindFileByPath implements [protodesc.Resolver].
 func (r descriptorResolver) FindFileByPath(path string) (protoreflect.FileDescriptor, error) {
 	if path == r.file.Path() {
 		return r.file, nil
@@ -74,6 +75,7 @@ func (r descriptorResolver) FindFileByPath(path string) (protoreflect.FileDescri
 	return protoregistry.GlobalFiles.FindFileByPath(path)
 }
 
+// FindDescriptorByName implements [protodesc.Resolver].
 func (r descriptorResolver) FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error) {
 	rest, ok := strings.CutPrefix(string(name), string(r.file.Package())+".")
 	if !ok {

@@ -117,12 +117,11 @@ func TestShutdownCutsOffWhenTimeIsUp(t *testing.T) {
 
 func TestShutdownEndsIdleConnections(t *testing.T) {
 	s := start(t, HTTP, TCP, TLS)
-	ws, handshake, err := websocket.Dial(t.Context(), "ws://"+s.Addr(HTTP).String()+"/ws", nil)
+	ws, _, err := websocket.Dial(t.Context(), "ws://"+s.Addr(HTTP).String()+"/ws", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ws.CloseNow()
-	_ = handshake
 	conn, err := net.Dial("tcp", s.Addr(TCP).String())
 	if err != nil {
 		t.Fatal(err)

@@ -26,9 +26,10 @@ func (h *httpService) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	conn.SetReadLimit(maxWebSocketMessage)
 
 	// Close waits for the peer to close its side, so it is not for the caller.
-	hangUp := func() { go func() { _ = conn.Close(websocket.StatusGoingAway, "shutting down") }() }
+	goAway := func() { _ = conn.Close(websocket.StatusGoingAway, "shutting down") }
 	cut := &abruptly{conn}
-	if !h.webSockets.add(cut, hangUp) {
+	if !h.webSockets.add(cut, func() { go goAway() }) {
+		goAway() // it came in between the two
 		return
 	}
 	defer h.webSockets.remove(cut)
@@ -48,6 +49,7 @@ func (h *httpService) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 // abruptly closes a WebSocket without the closing handshake.
 type abruptly struct{ conn *websocket.Conn }
 
+// Close implements [io.Closer].
 func (a *abruptly) Close() error { return a.conn.CloseNow() }
 
 // offeredSubprotocols are the client's: the echo speaks whichever it likes best.
