@@ -137,8 +137,10 @@ func TestShutdownEndsIdleConnections(t *testing.T) {
 		_, _, err := ws.Read(t.Context())
 		goodbye <- err
 	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
 	begin := time.Now()
-	if err := s.Shutdown(t.Context()); err != nil {
+	if err := s.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
 	if took := time.Since(begin); took > 2*time.Second {
