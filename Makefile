@@ -1,0 +1,69 @@
+# `make` alone says what there is. Everything a target needs beyond Go, Python 3
+# with pip, make and gcc, it fetches.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# An older Go fetches this one by itself.
+export GOTOOLCHAIN ?= go1.27.3
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+GOLANGCI_LINT ?= go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# What to test and how; e.g. make test PKG=./pkg/store TESTFLAGS='-race -v'
+PKG ?= ./...
+TESTFLAGS ?=
+BENCH ?= .
+FUZZTIME ?= 30s
+
+.PHONY: help
+help: ## Say what there is
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/egctl
+	go build $(GOFLAGS_BUILD) -o bin/egctl ./cmd/egctl
+
+.PHONY: envoy
+envoy: ## Fetch the Envoy that egctl and its tests run, into egctl's cache
+	go run ./hack/fetch-envoy
+
+.PHONY: quickstart
+quickstart: build envoy ## Run a gateway on this machine and send a request through it
+	bin/egctl quickstart --local
+
+.PHONY: test
+test: envoy ## Run all tests
+	go vet $(PKG)
+	go test -timeout 20m $(TESTFLAGS) $(PKG)
+
+.PHONY: lint
+lint: ## Run golangci-lint (the first time builds it: a few minutes)
+	$(GOLANGCI_LINT) run ./...
+
+.PHONY: bench
+bench: envoy ## Run the benchmarks matching BENCH
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PKG)
+
+# Only the packages that have golden files know the flag.
+.PHONY: golden
+golden: ## Rewrite the golden files; read the diff before you commit it
+	grep -rlE --include='*_test.go' 'flag\.Bool\("update"' pkg \
+	  | xargs -n1 dirname | sort -u | sed 's,^,./,' \
+	  | xargs -I{} go test {} -update
+
+# go test takes one fuzz target at a time.
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME
+	go test -list '^Fuzz' $(PKG) \
+	  | awk '/^Fuzz/ {targets[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, targets[i]; n = 0}' \
+	  | while read -r package target; do \
+	      echo "== $$package $$target"; \
+	      go test "$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) </dev/null; \
+	    done
+
+.PHONY: clean
+clean: ## Remove what was built here (Envoy stays in egctl's cache)
+	rm -rf bin dist
