@@ -30,7 +30,43 @@ func TestMain(m *testing.M) {
 	if job := os.Getenv(childEnv); job != "" {
 		os.Exit(findAsChild(job))
 	}
+	if job := os.Getenv(runEnv); job != "" {
+		os.Exit(runAsParent(job))
+	}
 	os.Exit(m.Run())
+}
+
+// runEnv makes the test binary a process that runs an Envoy, prints its PID when
+// it is ready, and waits to be killed.
+const runEnv = "EGCTL_TEST_RUN"
+
+type runJob struct{ Binary, Bootstrap, Dir string }
+
+func runAsParent(text string) int {
+	var job runJob
+	if err := json.Unmarshal([]byte(text), &job); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	p, err := Start(ctx, ProcessConfig{Binary: job.Binary, Bootstrap: []byte(job.Bootstrap), Dir: job.Dir, Concurrency: 1})
+	if err == nil {
+		err = p.Ready(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println(p.State().PID)
+	_ = p.Wait()
+	return 0
+}
+
+func newCommand(exe string, env ...string) *exec.Cmd {
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), env...)
+	return cmd
 }
 
 func findAsChild(text string) int {
@@ -60,8 +96,7 @@ func startChild(t *testing.T, job childJob, env ...string) (cmd *exec.Cmd, out *
 		t.Fatal(err)
 	}
 	out = &bytes.Buffer{}
-	cmd = exec.Command(exe)
-	cmd.Env = append(append(os.Environ(), childEnv+"="+string(text)), env...)
+	cmd = newCommand(exe, append(env, childEnv+"="+string(text))...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
