@@ -209,35 +209,37 @@ func TestComesBack(t *testing.T) {
 // answer, with the hint to close the connection.
 func TestStopDrains(t *testing.T) {
 	t.Parallel()
-	arrived, release := make(chan struct{}), make(chan struct{})
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(answer) })
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(arrived)
-		<-release
+		<-answer
 		_, _ = io.WriteString(w, "late but whole")
 	}))
 	defer upstream.Close()
+	defer release()
 	cfg := config(t, upstream.Listener.Addr().String())
 	cfg.DrainTime = 20 * time.Second
 	p := start(t, cfg)
 	ready(t, p)
 	pid := p.State().PID
 
-	type answer struct {
+	type outcome struct {
 		body  string
 		close bool
 		err   error
 	}
-	answers := make(chan answer, 1)
+	answers := make(chan outcome, 1)
 	url := "http://" + listener(t, p) + "/slow"
 	go func() {
 		resp, err := http.Get(url)
 		if err != nil {
-			answers <- answer{err: err}
+			answers <- outcome{err: err}
 			return
 		}
 		defer func() { _ = resp.Body.Close() }()
 		body, err := io.ReadAll(resp.Body)
-		answers <- answer{string(body), resp.Close, err}
+		answers <- outcome{string(body), resp.Close, err}
 	}()
 	<-arrived
 	begin := time.Now()
@@ -253,7 +255,7 @@ func TestStopDrains(t *testing.T) {
 		t.Fatalf("Stop returned (%v) while a request was under way", err)
 	case <-time.After(300 * time.Millisecond):
 	}
-	close(release)
+	release()
 	if a := <-answers; a.err != nil || a.body != "late but whole" || !a.close {
 		t.Errorf("the request under way got %+v, want the whole answer and a closed connection", a)
 	}
