@@ -78,6 +78,9 @@ func number(s string) (any, bool) {
 		return nil, false
 	}
 	f, err := strconv.ParseFloat(p, 64)
+	if err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<63 {
+		return int64(f), true // 80.0 is written 80 on its way to a cluster
+	}
 	return f, err == nil
 }
 
