@@ -1,0 +1,126 @@
+package xds
+
+import "time"
+
+// withdraw builds a response of removals whose turn has come.
+func (m *machine) withdraw(sub *subscription, now time.Time) *response {
+	if len(sub.withdrawn) == 0 {
+		return nil
+	}
+	var removed []string
+	switch sub.kind {
+	case routes:
+		if m.through(listeners, now) {
+			removed = keys(sub.withdrawn)
+			m.linger(removed)
+		}
+	case clusters:
+		if m.through(listeners, now) && m.through(routes, now) {
+			removed = m.unused(sub.withdrawn)
+		}
+	case assignments, secrets:
+		if m.through(listeners, now) && m.through(clusters, now) && len(m.subs[clusters].withdrawn) == 0 {
+			removed = keys(sub.withdrawn)
+		}
+	case listeners:
+		// These go with what replaces them: see offer.
+	}
+	if len(removed) == 0 {
+		return nil
+	}
+	return &response{removed: removed}
+}
+
+// through says that the proxy has answered for all it is to run of a type. One
+// that it has not asked for counts as such only some time after the stream has
+// begun: a proxy that reconnects asks for its types one after the other, and
+// still runs what it ran before.
+func (m *machine) through(k kind, now time.Time) bool {
+	sub := m.subs[k]
+	if !sub.opened {
+		return !now.Before(m.started.Add(m.warm))
+	}
+	return sub.settled() && (k != listeners || len(sub.withdrawn) == 0)
+}
+
+// linger remembers what the proxy may still route by after it has been told
+// of the removal.
+func (m *machine) linger(removed []string) {
+	sub := m.subs[routes]
+	for _, name := range removed {
+		if _, ok := sub.names[name]; ok && sub.held[name] != nil {
+			m.lingering[name] = sub.held[name]
+		}
+	}
+}
+
+// unused returns those of some clusters that nothing refers to which the proxy
+// still runs although it is no longer wanted: the last good version of
+// something refused, and routes that linger.
+func (m *machine) unused(withdrawn set) []string {
+	refs := newReferences()
+	for name := range withdrawn {
+		refs.add(name)
+	}
+	used, all := set{}, false
+	keep := func(body []byte) {
+		if body == nil {
+			all = true // reported on reconnecting; it might refer to any
+		}
+		refs.in(body, func(name string) bool {
+			used[name] = struct{}{}
+			return true
+		})
+	}
+	for _, k := range [...]kind{listeners, routes} {
+		sub := m.subs[k]
+		for name := range sub.refused {
+			if held := sub.held[name]; held != nil {
+				keep(held.Body)
+			}
+		}
+		for name := range sub.withdrawn {
+			if held := sub.held[name]; held != nil {
+				keep(held.Body)
+			}
+		}
+	}
+	for _, r := range m.lingering {
+		keep(r.Body)
+	}
+	if all {
+		return nil
+	}
+	var free []string
+	for _, name := range keys(withdrawn) {
+		if _, ok := used[name]; !ok {
+			free = append(free, name)
+		}
+	}
+	return free
+}
+
+// wake returns when next is to be called though nothing has happened; zero if
+// never.
+func (m *machine) wake(now time.Time) time.Time {
+	var at time.Time
+	consider := func(t time.Time) {
+		if t.After(now) && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	for _, c := range m.cold {
+		consider(c.since.Add(m.warm))
+	}
+	cds := m.subs[clusters]
+	if n := len(cds.flight); n > 0 && (len(cds.dirty) > 0 || len(cds.probes) > 0 || len(m.cold) > 0) {
+		consider(cds.flight[0].at.Add(m.stall()))
+		consider(cds.flight[n-1].at.Add(m.stall()))
+	}
+	for _, sub := range m.subs {
+		if len(sub.withdrawn) > 0 {
+			consider(m.started.Add(m.warm))
+		}
+	}
+	return at
+}
