@@ -63,7 +63,8 @@
 // that is the last good version of a refused listener or route configuration,
 // and a removed route configuration to which it is still subscribed: Envoy is
 // so until the listener that used it has drained, and keep-alive connections
-// on it are routed by the old table until then.
+// on it are routed by the old table until then. Clusters that a listener names
+// itself outlive its replacement by the drain time.
 //
 // Pure endpoint changes pass through 2 alone.
 //

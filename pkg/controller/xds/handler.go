@@ -47,7 +47,7 @@ func (s *Server) DeltaAggregatedResources(conn discoveryv3.AggregatedDiscoverySe
 	now := time.Now()
 	st := &stream{
 		server: s, key: key, nodeID: first.GetNode().GetId(), connected: now,
-		kick: make(chan struct{}, 1), machine: newMachine(now, s.warm, s.endpoint),
+		kick: make(chan struct{}, 1), machine: newMachine(now, s.warm, s.drain, s.endpoint),
 	}
 	s.connect(st)
 	defer s.disconnect(st)

@@ -153,6 +153,50 @@ func TestAChangedClusterGetsItsEndpointsAgain(t *testing.T) {
 	c.quiet()
 }
 
+// A cluster that is wanted again while its removal is under way is as new.
+func TestAClusterComesBackWhileItLeaves(t *testing.T) {
+	s, c, l := running(t, xds.Options{})
+	update(s, "g", snapshot(cluster(t, "b", 0), route(t, "r", "b"), l), assignment(t, "b", 2))
+	c.accept("Cluster +b")
+	c.subscribe(encoded.EndpointType, "b")
+	c.accept("ClusterLoadAssignment +b")
+	c.accept("RouteConfiguration +r")
+	leaving := c.expect("Cluster -a")
+	update(s, "g", snapshot(cluster(t, "a", 0), cluster(t, "b", 0), route(t, "r", "a"), l))
+	c.quiet()
+	c.unsubscribe(encoded.EndpointType, "a")
+	c.ack(leaving)
+	cds := c.expect("Cluster +a")
+	c.quiet()
+	c.subscribe(encoded.EndpointType, "a")
+	c.accept("ClusterLoadAssignment +a")
+	c.ack(cds)
+	c.accept("RouteConfiguration +r")
+}
+
+// Connections of a listener that was replaced live on for the drain time.
+func TestClustersNamedByADrainingListenerStay(t *testing.T) {
+	s, c, l := running(t, xds.Options{DrainTime: 300 * time.Millisecond})
+	tcp := func(to string) *encoded.Resource {
+		return encode(t, encoded.ListenerType, "tcp", tcpListener("tcp", 9, to))
+	}
+	ready := []*encoded.Resource{cluster(t, "a", 0), cluster(t, "b", 0), route(t, "r", "a"), l}
+	update(s, "g", snapshot(append([]*encoded.Resource{tcp("b")}, ready...)...), assignment(t, "b", 2))
+	c.accept("Cluster +b")
+	c.subscribe(encoded.EndpointType, "b")
+	c.accept("ClusterLoadAssignment +b")
+	c.accept("Listener +tcp")
+	c.quiet()
+	update(s, "g", snapshot(cluster(t, "a", 0), route(t, "r", "a"), l, tcp("a")))
+	c.accept("Listener +tcp")
+	replaced := time.Now()
+	c.quiet()
+	c.accept("Cluster -b")
+	if after := time.Since(replaced); after < 250*time.Millisecond {
+		t.Errorf("the cluster went after %v, want the drain time", after)
+	}
+}
+
 func TestEndpointsAlone(t *testing.T) {
 	s, c, _ := running(t, xds.Options{})
 	s.Update(xds.Change{Endpoints: map[string]*encoded.Resource{"a": assignment(t, "a", 7), "other": assignment(t, "other", 7)}})

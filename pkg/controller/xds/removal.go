@@ -1,6 +1,10 @@
 package xds
 
-import "time"
+import (
+	"time"
+
+	encoded "github.com/egctl/egctl/pkg/translate/xds"
+)
 
 // withdraw builds a response of removals whose turn has come.
 func (m *machine) withdraw(sub *subscription, now time.Time) *response {
@@ -16,7 +20,7 @@ func (m *machine) withdraw(sub *subscription, now time.Time) *response {
 		}
 	case clusters:
 		if m.through(listeners, now) && m.through(routes, now) {
-			removed = m.unused(sub.withdrawn)
+			removed = m.unused(sub.withdrawn, now)
 		}
 	case assignments, secrets:
 		if m.through(listeners, now) && m.through(clusters, now) && len(m.subs[clusters].withdrawn) == 0 {
@@ -56,8 +60,8 @@ func (m *machine) linger(removed []string) {
 
 // unused returns those of some clusters that nothing refers to which the proxy
 // still runs although it is no longer wanted: the last good version of
-// something refused, and routes that linger.
-func (m *machine) unused(withdrawn set) []string {
+// something refused, routes that linger, and listeners that drain.
+func (m *machine) unused(withdrawn set, now time.Time) []string {
 	refs := newReferences()
 	for name := range withdrawn {
 		refs.add(name)
@@ -93,11 +97,57 @@ func (m *machine) unused(withdrawn set) []string {
 	}
 	var free []string
 	for _, name := range keys(withdrawn) {
-		if _, ok := used[name]; !ok {
+		if _, ok := used[name]; !ok && !now.Before(m.draining[name]) {
 			free = append(free, name)
 		}
 	}
 	return free
+}
+
+// replacedBy returns the listeners that the proxy runs and that a response
+// changes or removes.
+func (m *machine) replacedBy(r *response) []*encoded.Resource {
+	var before []*encoded.Resource
+	held := m.subs[listeners].held
+	for _, res := range r.resources {
+		if old := held[res.Name]; old != nil && !encoded.Equal(old, res) {
+			before = append(before, old)
+		}
+	}
+	for _, name := range r.removed {
+		if old := held[name]; old != nil {
+			before = append(before, old)
+		}
+	}
+	return before
+}
+
+// drainReplaced notes what connections to listeners that are no longer held
+// may still use. Envoy says nothing about the end of a drain, except by its
+// route subscriptions: this is for clusters that a listener itself names, such
+// as those of a TCP proxy or of an authorization filter.
+func (m *machine) drainReplaced(before []*encoded.Resource, now time.Time) {
+	for name, until := range m.draining {
+		if now.After(until) {
+			delete(m.draining, name)
+		}
+	}
+	if len(before) == 0 || m.drain <= 0 {
+		return
+	}
+	refs := newReferences()
+	for name := range m.subs[clusters].held {
+		refs.add(name)
+	}
+	for _, old := range before {
+		if m.subs[listeners].held[old.Name] == old {
+			continue // its replacement was refused
+		}
+		refs.in(old.Body, func(name string) bool {
+			m.draining[name] = now.Add(m.drain)
+			return true
+		})
+	}
 }
 
 // wake returns when next is to be called though nothing has happened; zero if
@@ -121,6 +171,9 @@ func (m *machine) wake(now time.Time) time.Time {
 		if len(sub.withdrawn) > 0 {
 			consider(m.started.Add(m.warm))
 		}
+	}
+	for name := range m.subs[clusters].withdrawn {
+		consider(m.draining[name])
 	}
 	return at
 }

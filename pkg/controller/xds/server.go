@@ -2,6 +2,7 @@ package xds
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -17,12 +18,16 @@ import (
 // the first fetch of a resource after 15 s.
 const DefaultWarmTimeout = 10 * time.Second
 
+// DefaultDrainTime is Envoy's own default of --drain-time-s.
+const DefaultDrainTime = 600 * time.Second
+
 // Options configure a Server.
 type Options struct {
 	// Identify turns the authenticated peer in ctx into the key of the snapshot
 	// that it may read. What node says of itself is no proof of anything: only
 	// a server whose socket admits nobody else may go by it. An error refuses
-	// the stream; its text is logged and not sent.
+	// the stream; its text is logged and not sent. Without Identify, nobody is
+	// served.
 	Identify func(ctx context.Context, node *corev3.Node) (gateway string, err error)
 	// Observer may be nil.
 	Observer Observer
@@ -31,6 +36,10 @@ type Options struct {
 	// WarmTimeout is how long listeners and routes wait for the clusters that
 	// they refer to; DefaultWarmTimeout if zero.
 	WarmTimeout time.Duration
+	// DrainTime is how long a proxy lets the connections of a listener live
+	// that was changed or removed: its --drain-time-s. Clusters that such a
+	// listener names stay for as long. DefaultDrainTime if zero.
+	DrainTime time.Duration
 }
 
 // Server is the cache and the ADS server on top of it.
@@ -41,6 +50,7 @@ type Server struct {
 	observer Observer
 	logger   *slog.Logger
 	warm     time.Duration
+	drain    time.Duration
 
 	stopOnce sync.Once
 	stopped  chan struct{}
@@ -66,7 +76,7 @@ type gateway struct {
 // NewServer returns a server without any snapshot.
 func NewServer(o Options) *Server {
 	s := &Server{
-		identify: o.Identify, observer: o.Observer, logger: o.Logger, warm: o.WarmTimeout,
+		identify: o.Identify, observer: o.Observer, logger: o.Logger, warm: o.WarmTimeout, drain: o.DrainTime,
 		stopped:   make(chan struct{}),
 		gateways:  map[string]*gateway{},
 		endpoints: map[string]*encoded.Resource{},
@@ -81,8 +91,16 @@ func NewServer(o Options) *Server {
 	if s.warm <= 0 {
 		s.warm = DefaultWarmTimeout
 	}
+	if s.drain <= 0 {
+		s.drain = DefaultDrainTime
+	}
+	if s.identify == nil {
+		s.identify = func(context.Context, *corev3.Node) (string, error) { return "", errNoIdentity }
+	}
 	return s
 }
+
+var errNoIdentity = errors.New("the server was given no way to identify proxies")
 
 // Change is a set of changes that belong together.
 type Change struct {

@@ -33,6 +33,10 @@ type machine struct {
 	// lingering holds removed route configurations to which the proxy is still
 	// subscribed, and which it therefore still uses.
 	lingering map[string]*encoded.Resource
+	// draining holds clusters to which a listener refers that was replaced or
+	// removed, and until when its connections may still use them.
+	draining map[string]time.Time
+	drain    time.Duration
 }
 
 type cold struct {
@@ -40,8 +44,11 @@ type cold struct {
 	since      time.Time
 }
 
-func newMachine(now time.Time, warm time.Duration, endpoints func(string) *encoded.Resource) *machine {
-	m := &machine{started: now, warm: warm, endpoints: endpoints, cold: map[string]cold{}, lingering: map[string]*encoded.Resource{}}
+func newMachine(now time.Time, warm, drain time.Duration, endpoints func(string) *encoded.Resource) *machine {
+	m := &machine{
+		started: now, warm: warm, drain: drain, endpoints: endpoints,
+		cold: map[string]cold{}, lingering: map[string]*encoded.Resource{}, draining: map[string]time.Time{},
+	}
 	for k := range kinds {
 		m.subs[k] = newSubscription(k)
 	}
@@ -91,7 +98,7 @@ func (m *machine) review(k kind, name string, now time.Time) {
 	}
 	if _, ok := m.cold[name]; want == nil {
 		delete(m.cold, name)
-	} else if !ok && sub.held[name] == nil && sub.wants(name) && !sub.isRefused(name, want) {
+	} else if !ok && !sub.runs(name) && sub.wants(name) && !sub.isRefused(name, want) {
 		m.cold[name] = cold{assignment: assignmentOf(want), since: now}
 	}
 }
@@ -120,7 +127,6 @@ func (m *machine) reviewAll(k kind, now time.Time) {
 
 // answer is what a request said about an earlier response.
 type answer struct {
-	kind     kind
 	acked    bool
 	revision uint64
 	// message and refused belong to a refusal whose cause is known.
@@ -133,7 +139,7 @@ type answer struct {
 // response in flight.
 func (m *machine) request(k kind, req *discoveryv3.DeltaDiscoveryRequest, now time.Time) *answer {
 	sub := m.subs[k]
-	a := m.answered(sub, req)
+	a := m.answered(sub, req, now)
 	review, everything := sub.subscribe(req)
 	if m.known {
 		m.recognise(sub)
@@ -168,7 +174,7 @@ func (m *machine) recognise(sub *subscription) {
 	}
 }
 
-func (m *machine) answered(sub *subscription, req *discoveryv3.DeltaDiscoveryRequest) *answer {
+func (m *machine) answered(sub *subscription, req *discoveryv3.DeltaDiscoveryRequest, now time.Time) *answer {
 	if req.GetResponseNonce() == "" {
 		return nil
 	}
@@ -176,7 +182,10 @@ func (m *machine) answered(sub *subscription, req *discoveryv3.DeltaDiscoveryReq
 	if r == nil {
 		return nil
 	}
-	a := &answer{kind: sub.kind, revision: r.revision, acked: req.GetErrorDetail() == nil}
+	if sub.kind == listeners {
+		defer m.drainReplaced(m.replacedBy(r), now)
+	}
+	a := &answer{revision: r.revision, acked: req.GetErrorDetail() == nil}
 	if a.acked {
 		for _, res := range r.resources {
 			sub.accept(res)
@@ -239,7 +248,7 @@ func (m *machine) offer(sub *subscription, _ time.Time) *response {
 	} else {
 		list = keys(sub.dirty)
 	}
-	r, held, waitFor := &response{}, false, m.waitFor(sub)
+	r, held, waitFor := &response{}, false, m.waitFor(sub, len(list))
 	for _, name := range list {
 		want := m.wanted(sub.kind, name)
 		switch {
@@ -266,8 +275,11 @@ func (m *machine) offer(sub *subscription, _ time.Time) *response {
 
 // waitFor returns the cold clusters, to which no listener or route that is
 // offered may refer.
-func (m *machine) waitFor(sub *subscription) *references {
+func (m *machine) waitFor(sub *subscription, offers int) *references {
 	refs := newReferences()
+	if offers == 0 {
+		return refs
+	}
 	if sub.kind == listeners || sub.kind == routes {
 		for name := range m.cold {
 			refs.add(name)
@@ -297,7 +309,7 @@ func (m *machine) warmUp(now time.Time) {
 		fed := c.assignment == "" || eds.done(c.assignment)
 		// Envoy subscribes to the assignment of a cluster that it has accepted;
 		// if it is fed, then what holds the acknowledgement up is another one.
-		accepted := cds.held[name] != nil || stalled && c.assignment != "" && cds.offered[name] != nil
+		accepted := cds.runs(name) || stalled && c.assignment != "" && cds.offered[name] != nil
 		if accepted && fed || cds.isRefused(name, m.wanted(clusters, name)) || !now.Before(c.since.Add(m.warm)) {
 			delete(m.cold, name)
 		}

@@ -106,6 +106,13 @@ func (s *subscription) has(name string) bool {
 	return s.held[name] != nil || s.refused[name] != nil
 }
 
+// runs says that the proxy has accepted some version and is not being told to
+// remove it.
+func (s *subscription) runs(name string) bool {
+	offered, ok := s.offered[name]
+	return s.held[name] != nil && (!ok || offered != nil)
+}
+
 // review files a name under what is to be done about it.
 func (s *subscription) review(name string, want *encoded.Resource) {
 	delete(s.withdrawn, name)
