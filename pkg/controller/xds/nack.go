@@ -40,6 +40,10 @@ func (s *subscription) refuse(r *response, message string) (guilty []*encoded.Re
 	for _, res := range guilty {
 		if s.wants(res.Name) {
 			s.refused[res.Name] = res
+			s.maybe[res.Name] = slices.DeleteFunc(s.maybe[res.Name], func(m *encoded.Resource) bool { return encoded.Equal(m, res) })
+			if len(s.maybe[res.Name]) == 0 {
+				delete(s.maybe, res.Name)
+			}
 		}
 	}
 	return guilty, true
@@ -67,6 +71,9 @@ func (s *subscription) probe(resources, named []*encoded.Resource) {
 	var groups [][]string
 	var rest []string
 	for _, res := range resources {
+		if s.wants(res.Name) {
+			s.maybe[res.Name] = append(s.maybe[res.Name], res)
+		}
 		if slices.Contains(named, res) {
 			groups = append(groups, []string{res.Name})
 		} else {

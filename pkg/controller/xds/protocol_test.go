@@ -131,9 +131,11 @@ func TestReconnectSendsTheDifference(t *testing.T) {
 	c.send(&discoveryv3.DeltaDiscoveryRequest{
 		TypeUrl: string(encoded.EndpointType), ResourceNamesSubscribe: []string{"kept", "changed", "new"},
 		InitialResourceVersions: map[string]string{
-			"kept": assignment(t, "kept", 1).Version(), "changed": assignment(t, "changed", 1).Version(),
+			"kept": assignment(t, "kept", 1).Version(), "changed": assignment(t, "changed", 2).Version(),
 		},
 	})
+	// The proxy warms the changed cluster and needs its endpoints for that,
+	// although it has them.
 	c.accept("ClusterLoadAssignment +changed -new")
 	c.send(&discoveryv3.DeltaDiscoveryRequest{
 		TypeUrl: string(encoded.ListenerType), InitialResourceVersions: map[string]string{"l": bareListener(t, "l", 80).Version()},

@@ -52,8 +52,8 @@ func (m *machine) through(k kind, now time.Time) bool {
 func (m *machine) linger(removed []string) {
 	sub := m.subs[routes]
 	for _, name := range removed {
-		if _, ok := sub.names[name]; ok && sub.held[name] != nil {
-			m.lingering[name] = sub.held[name]
+		if _, ok := sub.names[name]; ok {
+			m.lingering[name] = append(m.lingering[name], sub.possible(name)...)
 		}
 	}
 }
@@ -78,19 +78,18 @@ func (m *machine) unused(withdrawn set, now time.Time) []string {
 	}
 	for _, k := range [...]kind{listeners, routes} {
 		sub := m.subs[k]
-		for name := range sub.refused {
-			if held := sub.held[name]; held != nil {
-				keep(held.Body)
-			}
-		}
-		for name := range sub.withdrawn {
-			if held := sub.held[name]; held != nil {
-				keep(held.Body)
+		for _, uncertain := range [...][]string{keys(sub.refused), keys(sub.maybe), keys(sub.withdrawn)} {
+			for _, name := range uncertain {
+				for _, r := range sub.possible(name) {
+					keep(r.Body)
+				}
 			}
 		}
 	}
-	for _, r := range m.lingering {
-		keep(r.Body)
+	for _, versions := range m.lingering {
+		for _, r := range versions {
+			keep(r.Body)
+		}
 	}
 	if all {
 		return nil

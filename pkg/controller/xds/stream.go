@@ -28,11 +28,15 @@ type machine struct {
 	subs    [kinds]*subscription
 	nonce   uint64
 
+	// unfed holds assignments of clusters that were sent before the proxy, on
+	// this stream, asked for them. It warms those clusters, so that it needs
+	// the assignments even if it says that it has them.
+	unfed set
 	// cold holds the clusters that routes must wait for.
 	cold map[string]cold
 	// lingering holds removed route configurations to which the proxy is still
 	// subscribed, and which it therefore still uses.
-	lingering map[string]*encoded.Resource
+	lingering map[string][]*encoded.Resource
 	// draining holds clusters to which a listener refers that was replaced or
 	// removed, and until when its connections may still use them.
 	draining map[string]time.Time
@@ -47,7 +51,7 @@ type cold struct {
 func newMachine(now time.Time, warm, drain time.Duration, endpoints func(string) *encoded.Resource) *machine {
 	m := &machine{
 		started: now, warm: warm, drain: drain, endpoints: endpoints,
-		cold: map[string]cold{}, lingering: map[string]*encoded.Resource{}, draining: map[string]time.Time{},
+		unfed: set{}, cold: map[string]cold{}, lingering: map[string][]*encoded.Resource{}, draining: map[string]time.Time{},
 	}
 	for k := range kinds {
 		m.subs[k] = newSubscription(k)
@@ -141,6 +145,14 @@ func (m *machine) request(k kind, req *discoveryv3.DeltaDiscoveryRequest, now ti
 	sub := m.subs[k]
 	a := m.answered(sub, req, now)
 	review, everything := sub.subscribe(req)
+	if k == assignments {
+		for _, name := range req.GetResourceNamesSubscribe() {
+			if _, ok := m.unfed[name]; ok {
+				sub.ask(name)
+				delete(m.unfed, name)
+			}
+		}
+	}
 	if m.known {
 		m.recognise(sub)
 		if everything {
@@ -254,6 +266,12 @@ func (m *machine) offer(sub *subscription, _ time.Time) *response {
 		switch {
 		case !sub.wants(name) || !sub.differs(name, want):
 			delete(sub.dirty, name)
+		case want == nil && sub.has(name) && sub.kind != assignments:
+			// What the proxy may still use goes in its turn, asked for or not.
+			// Not so an assignment that is waited for to warm a cluster that is
+			// itself gone again: Envoy acknowledges no cluster before that.
+			delete(sub.dirty, name)
+			sub.withdrawn[name] = struct{}{}
 		case want == nil:
 			r.removed = append(r.removed, name)
 		case waitFor.any(want.Body):
@@ -296,8 +314,12 @@ func (m *machine) warmAgain(sub *subscription, cluster *encoded.Resource) {
 		return
 	}
 	eds := m.subs[assignments]
-	if name := assignmentOf(cluster); name != "" && eds.wants(name) {
+	switch name := assignmentOf(cluster); {
+	case name == "":
+	case eds.wants(name):
 		eds.ask(name)
+	default:
+		m.unfed[name] = struct{}{}
 	}
 }
 

@@ -33,6 +33,10 @@ type subscription struct {
 	// refused is what the proxy last refused of a name; nil, a removal.
 	refused map[string]*encoded.Resource
 
+	// maybe holds versions from refused responses of which it is not known
+	// whether the proxy has applied them; held is then what it had before.
+	maybe map[string][]*encoded.Resource
+
 	// dirty names are to be sent; those with true even if the proxy holds the
 	// same, since it has asked.
 	dirty map[string]bool
@@ -60,6 +64,7 @@ func newSubscription(k kind) *subscription {
 	return &subscription{
 		kind: k, names: set{}, withdrawn: set{}, dirty: map[string]bool{},
 		held: map[string]*encoded.Resource{}, offered: map[string]*encoded.Resource{}, refused: map[string]*encoded.Resource{},
+		maybe: map[string][]*encoded.Resource{},
 	}
 }
 
@@ -85,7 +90,7 @@ func (s *subscription) differs(name string, want *encoded.Resource) bool {
 	}
 	// After a refusal, what the proxy holds is not certain enough to say
 	// nothing, even if it looks the same as what is wanted.
-	if _, ok := s.refused[name]; ok {
+	if _, ok := s.refused[name]; ok || len(s.maybe[name]) > 0 {
 		return true
 	}
 	return !encoded.Equal(s.held[name], want)
@@ -103,7 +108,7 @@ func (s *subscription) has(name string) bool {
 	if offered, ok := s.offered[name]; ok {
 		return offered != nil
 	}
-	return s.held[name] != nil || s.refused[name] != nil
+	return s.held[name] != nil || s.refused[name] != nil || len(s.maybe[name]) > 0
 }
 
 // runs says that the proxy has accepted some version and is not being told to
@@ -119,7 +124,7 @@ func (s *subscription) review(name string, want *encoded.Resource) {
 	switch {
 	case !s.wants(name) || !s.differs(name, want):
 		delete(s.dirty, name)
-	case want == nil && s.has(name) && !s.dirty[name]:
+	case want == nil && s.has(name) && (s.kind != assignments || !s.dirty[name]):
 		delete(s.dirty, name)
 		s.withdrawn[name] = struct{}{}
 	default:
@@ -139,6 +144,7 @@ func (s *subscription) forget(name string) {
 	delete(s.held, name)
 	delete(s.offered, name)
 	delete(s.refused, name)
+	delete(s.maybe, name)
 	delete(s.dirty, name)
 	delete(s.withdrawn, name)
 }
@@ -212,6 +218,7 @@ func (s *subscription) accept(res *encoded.Resource) {
 	if s.wants(res.Name) {
 		s.held[res.Name] = res
 		delete(s.refused, res.Name)
+		delete(s.maybe, res.Name)
 	}
 }
 
@@ -219,6 +226,15 @@ func (s *subscription) accept(res *encoded.Resource) {
 func (s *subscription) drop(name string) {
 	delete(s.held, name)
 	delete(s.refused, name)
+	delete(s.maybe, name)
+}
+
+// possible returns the versions of which the proxy runs one.
+func (s *subscription) possible(name string) []*encoded.Resource {
+	if held := s.held[name]; held != nil {
+		return append([]*encoded.Resource{held}, s.maybe[name]...)
+	}
+	return s.maybe[name]
 }
 
 // subscribe takes the interest that a request declares. claimed are the
