@@ -39,7 +39,7 @@ var envoyListener = incr.NewQuery("envoy listener", func(c *incr.Context, b bind
 	spec := xds.ListenerSpec{
 		Name:    b.Name(),
 		Address: s.ListenAddress,
-		Port:    uint32(s.boundPort(b.Port)),
+		Port:    uint32(s.BoundPort(b.Port)),
 		UDP:     b.UDP,
 		Origin:  b.Gateway.Object(),
 	}
