@@ -66,6 +66,10 @@
 // on it are routed by the old table until then. Clusters that a listener names
 // itself outlive its replacement by the drain time.
 //
+// A proxy that reconnects between a changed cluster and its assignment, and
+// says that it has both, gets neither: Envoy then falls back on the assignment
+// that it has kept, after its own timeout.
+//
 // Pure endpoint changes pass through 2 alone.
 //
 // # Refusals

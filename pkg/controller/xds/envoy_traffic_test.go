@@ -160,8 +160,7 @@ func TestEnvoyRefuses(t *testing.T) {
 	reported(1, encoded.RouteType, "routes")
 	eventually(t, "the neighbour serves", func() bool { return once(fmt.Sprintf("http://127.0.0.1:%d/", second)) == "backend" })
 
-	// A listener at an address that is taken, beside a good one. Envoy does not
-	// refuse it for that, but for a filter chain it can't build.
+	// A listener whose filter chain cannot be built, beside a good one.
 	third := freePort(t)
 	update(s, "g", with(
 		httpListener(t, "broken", freePort(t), "routes", func(l *listenerv3.Listener) {

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -194,6 +195,10 @@ func (m *machine) answered(sub *subscription, req *discoveryv3.DeltaDiscoveryReq
 	if r == nil {
 		return nil
 	}
+	if len(r.resources)+len(r.removed) > bulk {
+		defer sub.compact()
+		m.unfed = maps.Collect(maps.All(m.unfed))
+	}
 	if sub.kind == listeners {
 		defer m.drainReplaced(m.replacedBy(r), now)
 	}
@@ -325,6 +330,9 @@ func (m *machine) warmAgain(sub *subscription, cluster *encoded.Resource) {
 
 // warmUp takes the clusters out of cold that need no more waiting for.
 func (m *machine) warmUp(now time.Time) {
+	if len(m.cold) == 0 {
+		return
+	}
 	cds, eds := m.subs[clusters], m.subs[assignments]
 	stalled := len(cds.flight) > 0 && !now.Before(cds.flight[0].at.Add(m.stall()))
 	for name, c := range m.cold {
@@ -335,5 +343,8 @@ func (m *machine) warmUp(now time.Time) {
 		if accepted && fed || cds.isRefused(name, m.wanted(clusters, name)) || !now.Before(c.since.Add(m.warm)) {
 			delete(m.cold, name)
 		}
+	}
+	if len(m.cold) == 0 {
+		m.cold = map[string]cold{} // it may have been large: see bulk
 	}
 }

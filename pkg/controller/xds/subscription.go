@@ -213,6 +213,16 @@ func (s *subscription) land(nonce string) *response {
 	return r
 }
 
+// bulk is the size of a response after which maps that it has filled and
+// emptied are made anew: a map keeps the room it once needed, which for every
+// proxy would be several times what the proxy holds.
+const bulk = 64
+
+func (s *subscription) compact() {
+	s.offered, s.dirty, s.withdrawn = maps.Collect(maps.All(s.offered)), maps.Collect(maps.All(s.dirty)), maps.Collect(maps.All(s.withdrawn))
+	s.flight = slices.Clip(slices.Clone(s.flight))
+}
+
 // accept records that the proxy runs a resource.
 func (s *subscription) accept(res *encoded.Resource) {
 	if s.wants(res.Name) {
