@@ -24,7 +24,11 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("apiVersion: v1\nkind: Secret\nmetadata: {name: s, creationTimestamp: 1, generation: 1e400}\ndata: {a: =, <<: [{b: c}, 1]}\n"))
 	f.Add([]byte("apiVersion: v1\nkind: Service\nmetadata: &m {name: s, labels: *m}\nspec: {ports: [{port: 0x1F, targetPort: 1.5}]}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		lines := bytes.Count(data, []byte{'\n'}) + 1
+		// The YAML parser also ends lines at what editors do not.
+		lines := 1
+		for _, end := range []string{"\n", "\r", "\u0085", "\u2028", "\u2029"} {
+			lines += bytes.Count(data, []byte(end))
+		}
 		utf16 := bytes.HasPrefix(data, []byte{0xFF, 0xFE}) || bytes.HasPrefix(data, []byte{0xFE, 0xFF})
 		set := manifest.NewSet(manifest.Parse("f", data, "default"))
 		for _, d := range set.Documents {
