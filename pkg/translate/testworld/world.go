@@ -1,6 +1,6 @@
-// Package world makes up Kubernetes objects for tests and benchmarks of the
+// Package testworld makes up Kubernetes objects for tests and benchmarks of the
 // translator.
-package world
+package testworld
 
 import (
 	"fmt"

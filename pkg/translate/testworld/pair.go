@@ -1,4 +1,4 @@
-package world
+package testworld
 
 import (
 	"crypto/ecdsa"
