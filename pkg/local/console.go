@@ -21,14 +21,14 @@ type console struct {
 	color bool
 
 	mu      sync.Mutex
-	where   output.Positioner
+	where   func() output.Positioner
 	reading []finding.Finding // of the files
 	notes   []string
 	reports map[store.Key][]finding.Finding
 }
 
 func newConsole(w io.Writer, color bool) *console {
-	return &console{w: w, color: color, where: output.Nowhere{}, reports: map[store.Key][]finding.Finding{}}
+	return &console{w: w, color: color, where: func() output.Positioner { return output.Nowhere{} }, reports: map[store.Key][]finding.Finding{}}
 }
 
 // say prints a line.
@@ -42,7 +42,7 @@ func (c *console) say(format string, args ...any) {
 func (c *console) loaded(l file.Load) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.where = l.Set
+	c.where = func() output.Positioner { return l.Set() }
 	for _, n := range l.Notes {
 		if !slices.Contains(c.notes, n) {
 			fmt.Fprintln(c.w, n)
@@ -81,8 +81,10 @@ func (c *console) print(before, now []finding.Finding) {
 		}
 		return out
 	}
-	if err := output.Text(c.w, worth(now, before), c.where, c.color); err != nil {
-		return // a console that is gone cannot be told so
+	if fresh := worth(now, before); len(fresh) > 0 {
+		if err := output.Text(c.w, fresh, c.where(), c.color); err != nil {
+			return // a console that is gone cannot be told so
+		}
 	}
 	for _, f := range worth(before, now) {
 		fmt.Fprintf(c.w, "settled: %s %s\n", f.Code, f.Object)

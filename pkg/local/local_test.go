@@ -26,7 +26,7 @@ import (
 
 // gateway is a running gateway over a folder of manifests.
 type gateway struct {
-	t        *testing.T
+	t        testing.TB
 	dir      string
 	port     int // of the HTTP listener
 	errs     *buffer
@@ -53,7 +53,7 @@ func (b *buffer) String() string {
 }
 
 // start runs a gateway with the given files and waits until it serves.
-func start(t *testing.T, backends []string, files map[string]string) *gateway {
+func start(t testing.TB, backends []string, files map[string]string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, dir: t.TempDir(), port: freePort(t), errs: &buffer{}, backends: map[string]int{}}
 	for _, name := range backends {
@@ -150,7 +150,7 @@ func (g *gateway) eventually(what string, ok func() bool) {
 	}
 }
 
-func startEcho(t *testing.T, name string) int {
+func startEcho(t testing.TB, name string) int {
 	t.Helper()
 	s, err := echo.Start(context.Background(), echo.Options{
 		Addresses: map[echo.Protocol]string{echo.HTTP: "127.0.0.1:0"},
@@ -167,7 +167,7 @@ func startEcho(t *testing.T, name string) int {
 	return s.Addr(echo.HTTP).(*net.TCPAddr).Port
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -177,7 +177,7 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-func envoyBinary(t *testing.T) string {
+func envoyBinary(t testing.TB) string {
 	t.Helper()
 	dir, err := envoy.DefaultCacheDir(os.Getenv)
 	if err != nil {

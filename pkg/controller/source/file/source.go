@@ -9,9 +9,12 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/egctl/egctl/pkg/controller"
@@ -40,8 +43,9 @@ type Options struct {
 
 // Load is what the files say at one moment.
 type Load struct {
-	// Set knows where the fields of objects stand.
-	Set *manifest.Set
+	// Set knows where the fields of objects stand. It is put together when first
+	// asked for: an edit of one file among thousands should not have to.
+	Set func() *manifest.Set
 	// Findings are those of reading and validating.
 	Findings []finding.Finding
 	// Notes are those of Complete.
@@ -131,19 +135,32 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// read parses and validates files. One that is gone is forgotten.
+// read parses and validates files, several at a time. One that is gone is
+// forgotten.
 func (s *Source) read(names []string) {
-	for _, name := range names {
-		docs, ok, err := load(name, s.o.Namespace)
-		if err != nil {
-			s.o.Logger.Warn("file cannot be read; what it said stays in force", "file", name, "error", err)
-			continue
-		}
-		if !ok {
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	contents := make([]*content, len(names))
+	for i, name := range names {
+		group.Go(func() error {
+			docs, ok, err := load(name, s.o.Namespace)
+			switch {
+			case err != nil:
+				s.o.Logger.Warn("file cannot be read; what it said stays in force", "file", name, "error", err)
+				contents[i] = s.files[name]
+			case ok:
+				contents[i] = s.judge(docs)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // none fails
+	for i, name := range names {
+		if contents[i] == nil {
 			delete(s.files, name)
-			continue
+		} else {
+			s.files[name] = contents[i]
 		}
-		s.files[name] = s.judge(docs)
 	}
 }
 
@@ -190,9 +207,10 @@ func (s *Source) loses(names []string) bool {
 // reconcile makes the served objects what the files say and returns the
 // differences.
 func (s *Source) reconcile() []store.Change {
-	next := map[store.Key]entry{}
-	var order [][]*manifest.Document
+	next := make(map[store.Key]entry, len(s.served))
+	order := make([][]*manifest.Document, 0, len(s.files))
 	var findings []finding.Finding
+	repeated := false // some object is in two documents
 	for _, name := range slices.Sorted(maps.Keys(s.files)) {
 		c := s.files[name]
 		order = append(order, c.docs)
@@ -207,6 +225,8 @@ func (s *Source) reconcile() []store.Change {
 					next[d.Key] = old
 				}
 			case d.Object != nil:
+				_, again := next[d.Key]
+				repeated = repeated || again
 				next[d.Key] = entry{d.Object, d, name}
 			}
 		}
@@ -233,8 +253,11 @@ func (s *Source) reconcile() []store.Change {
 	changes := s.differences(next)
 	s.served = next
 	if s.o.Loaded != nil {
-		set := manifest.NewSet(order...)
-		s.o.Loaded(Load{Set: set, Findings: append(findings, set.Findings()...), Notes: notes})
+		set := sync.OnceValue(func() *manifest.Set { return manifest.NewSet(order...) })
+		if repeated {
+			findings = append(findings, set().Findings()...)
+		}
+		s.o.Loaded(Load{Set: set, Findings: findings, Notes: notes})
 	}
 	return changes
 }
