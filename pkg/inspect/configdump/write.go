@@ -26,12 +26,20 @@ const (
 
 const typePrefix = "type.googleapis.com/"
 
-// Write writes one dump as Envoy's ConfigDump: {"configs": […]}. keyed, or more
-// than one dump, gives {"xds": {"namespace/name": {"configs": […]}, …}}.
-func Write(out io.Writer, f Format, t Type, keyed bool, dumps ...*Dump) error {
+// Write writes one dump as Envoy's ConfigDump: {"configs": […]}. Several, or none,
+// become {"xds": {"namespace/name": {"configs": […]}, …}}.
+func Write(out io.Writer, f Format, t Type, dumps ...*Dump) error {
+	if len(dumps) == 0 {
+		empty := map[Format]string{JSON: "{\n  \"xds\": {}\n}\n", YAML: "xds: {}\n"}
+		if _, err := io.WriteString(out, empty[f]); err != nil {
+			return fmt.Errorf("write configuration dump: %w", err)
+		}
+		return nil
+	}
 	w := bufio.NewWriterSize(out, 1<<16)
 	tree := newTree(w, f)
-	if keyed = keyed || len(dumps) != 1; keyed {
+	keyed := len(dumps) > 1
+	if keyed {
 		tree.open(`"xds"`)
 	}
 	for _, d := range dumps {

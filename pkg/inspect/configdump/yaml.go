@@ -174,6 +174,9 @@ func pairs(s []byte) []byte {
 // plain says whether text may stand without quotes: letters, digits and a few
 // signs, beginning with a letter or a slash, and no word with a meaning.
 func plain(s []byte) bool {
+	if duration(s) {
+		return true
+	}
 	if len(s) == 0 || len(s) > 4096 || !letter(s[0]) && s[0] != '/' {
 		return false
 	}
@@ -196,6 +199,11 @@ func colons(s []byte) bool {
 		}
 	}
 	return true
+}
+
+// duration allows "10s" and "0.250s".
+func duration(s []byte) bool {
+	return len(s) > 1 && s[0] >= '0' && s[0] <= '9' && len(bytes.TrimLeft(s, "0123456789.")) == 1 && s[len(s)-1] == 's'
 }
 
 func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
