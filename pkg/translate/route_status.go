@@ -138,7 +138,7 @@ func routeConditions(issues []issue, detached bool, rules, dropped int, generati
 	}
 	if partly {
 		conditions = append(conditions, condition(string(gateway.RouteConditionPartiallyInvalid), true,
-			string(gateway.RouteReasonUnsupportedValue), "rules are left out: "+strings.Join(left, "; "), generation))
+			string(gateway.RouteReasonUnsupportedValue), "Dropped Rule: "+strings.Join(left, "; "), generation))
 	}
 	return conditions
 }
