@@ -34,6 +34,7 @@ func resolveFilters(c *incr.Context, k store.Key, field string, filters []gatewa
 		p := path(field, "filters", i)
 		if seen[f.Type] && f.Type != gateway.HTTPRouteFilterRequestMirror && f.Type != gateway.HTTPRouteFilterExtensionRef {
 			issues = append(issues, routeFilterIncompatible.at(k, p+".type", "merge the two", "filter %s is given twice", f.Type))
+			t.fault = true
 			continue
 		}
 		seen[f.Type] = true

@@ -89,10 +89,9 @@ func perRoute(rt *route.Route, r *ir.Rule, env RouteEnv) {
 	}
 }
 
-// enabled switches a disabled filter on with the listener's configuration.
-func enabled() *route.FilterConfig {
-	return &route.FilterConfig{Config: &anypb.Any{TypeUrl: "type.googleapis.com/google.protobuf.Empty"}}
-}
+// enabled switches a disabled filter on with the listener's configuration: an
+// Any that holds nothing, not even an Empty, which filters would have to know.
+func enabled() *route.FilterConfig { return &route.FilterConfig{Config: &anypb.Any{}} }
 
 func corsPolicy(c *ir.CORS) *cors.CorsPolicy {
 	p := &cors.CorsPolicy{

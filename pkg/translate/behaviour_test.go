@@ -1,0 +1,453 @@
+package translate_test
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+const listeners = `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: eg}
+spec:
+  gatewayClassName: eg
+  listeners:
+  - {name: http, protocol: HTTP, port: PORT}
+  - {name: any, protocol: HTTPS, port: TLSPORT, hostname: "*.example.com", tls: {certificateRefs: [{name: cert}]}}
+  - {name: second, protocol: HTTPS, port: TLSPORT, hostname: second.example.com, tls: {certificateRefs: [{name: cert}]}}
+`
+
+// routeFor is a route of the given kind for NAME.example.com.
+func routeFor(kind, name, rules string) string {
+	return fmt.Sprintf(`---
+apiVersion: gateway.networking.k8s.io/v1
+kind: %s
+metadata: {name: %s}
+spec:
+  parentRefs: [{name: eg}]
+  hostnames: [%s.example.com]
+  rules:
+%s
+`, kind, strings.ToLower(name), name, rules)
+}
+
+// slashes is the table of ReplacePrefixMatch in the specification, and what
+// follows from it for other prefixes.
+var slashes = []struct{ path, prefix, replacement, want string }{
+	{"/foo/bar", "/foo", "/xyz", "/xyz/bar"},
+	{"/foo/bar", "/foo", "/xyz/", "/xyz/bar"},
+	{"/foo/bar", "/foo/", "/xyz", "/xyz/bar"},
+	{"/foo/bar", "/foo/", "/xyz/", "/xyz/bar"},
+	{"/foo", "/foo", "/xyz", "/xyz"},
+	{"/foo/", "/foo", "/xyz", "/xyz/"},
+	{"/foo/bar", "/foo", "", "/bar"},
+	{"/foo/", "/foo", "", "/"},
+	{"/foo", "/foo", "", "/"},
+	{"/foo/", "/foo", "/", "/"},
+	{"/foo", "/foo", "/", "/"},
+	{"/foo/bar?q=/foo", "/foo", "/", "/bar?q=/foo"},
+	{"/foo?q=1", "/foo", "/xyz", "/xyz?q=1"},
+	{"/bar", "/", "/xyz", "/xyz/bar"},
+	{"/bar", "/", "/", "/bar"},
+}
+
+const corsRules = `  - matches: [{path: {type: PathPrefix, value: /listed}}]
+    filters: [{type: CORS, cors: {allowOrigins: ["https://www.foo.com", "https://*.bar.com"], allowMethods: [GET, OPTIONS], allowHeaders: [x-header-1, x-header-2], exposeHeaders: [x-header-3, x-header-4], allowCredentials: true, maxAge: 3600}}]
+    backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {type: PathPrefix, value: /credentials}}]
+    filters: [{type: CORS, cors: {allowOrigins: ["*"], allowMethods: ["*"], allowHeaders: ["*"], exposeHeaders: ["*"], allowCredentials: true}}]
+    backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {type: PathPrefix, value: /open}}]
+    filters: [{type: CORS, cors: {allowOrigins: ["*"], allowMethods: ["*"], allowHeaders: ["*"]}}]
+    backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {type: PathPrefix, value: /put}, method: PUT, headers: [{name: X-Version, value: v2}]}]
+    filters: [{type: CORS, cors: {allowOrigins: ["https://a.com"], allowMethods: [PUT]}}]
+    backendRefs: [{name: web, port: 80}]`
+
+// TestBehaviour sends real requests through a real Envoy: what a golden cannot
+// show, because it is Envoy that decides it.
+func TestBehaviour(t *testing.T) {
+	objects := listeners
+	for i, s := range slashes {
+		objects += routeFor("HTTPRoute", fmt.Sprintf("slash%d", i), fmt.Sprintf(`  - matches: [{path: {type: PathPrefix, value: %s}}]
+    filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: "%s"}}}]
+    backendRefs: [{name: web, port: 80}]`, s.prefix, s.replacement))
+		objects += routeFor("HTTPRoute", fmt.Sprintf("moved%d", i), fmt.Sprintf(`  - matches: [{path: {type: PathPrefix, value: %s}}]
+    filters: [{type: RequestRedirect, requestRedirect: {hostname: x.org, port: 80, path: {type: ReplacePrefixMatch, replacePrefixMatch: "%s"}}}]`, s.prefix, s.replacement))
+	}
+	for name, rules := range map[string]string{
+		"rewrite": `  - matches: [{path: {value: /full}}]
+    filters: [{type: URLRewrite, urlRewrite: {hostname: one.example.org, path: {type: ReplaceFullPath, replaceFullPath: '/a\1b'}}}]
+    backendRefs: [{name: web, port: 80}]`,
+		"redirect": redirectRules,
+		"split": `  - backendRefs:
+    - {name: web, port: 80, weight: 1, filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /one}}}]}
+    - {name: api, port: 80, weight: 2, filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /two}}}]}
+    - {name: gone, port: 80, weight: 1}`,
+		"weights": `  - backendRefs: [{name: web, port: 80, weight: 3}, {name: api, port: 80, weight: 1}]`,
+		"cors":    corsRules,
+		"mirror": `  - filters: [{type: RequestMirror, requestMirror: {backendRef: {name: api, port: 80}}}]
+    backendRefs: [{name: web, port: 80}]`,
+		"headers": `  - filters:
+    - {type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Set, value: '50% %PROTOCOL%'}], add: [{name: X-Add, value: added}], remove: [x-remove]}}
+    - {type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: X-Set, value: '100%'}], add: [{name: X-Twice, value: gateway}], remove: [x-backend]}}
+    backendRefs: [{name: web, port: 80}]`,
+		"retry": `  - matches: [{path: {value: /codes}}]
+    retry: {attempts: 2, codes: [503], backoff: 1ms}
+    backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {value: /connection}}]
+    retry: {attempts: 2, backoff: 1ms}
+    backendRefs: [{name: half, port: 80}]
+  - matches: [{path: {value: /none}}]
+    retry: {attempts: 0, codes: [503]}
+    backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {value: /slow}}]
+    retry: {attempts: 3, codes: [504], backoff: 1ms}
+    timeouts: {backendRequest: 50ms, request: 10s}
+    backendRefs: [{name: web, port: 80}]`,
+		"timeout": `  - matches: [{path: {value: /request}}]
+    timeouts: {request: 100ms}
+    backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {value: /backend}}]
+    timeouts: {backendRequest: 100ms}
+    backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {value: /off}}]
+    timeouts: {request: 0s}
+    backendRefs: [{name: web, port: 80}]`,
+		"broken": `  - matches: [{path: {value: /missing}}]
+    backendRefs: [{name: gone, port: 80}]
+  - matches: [{path: {value: /omitted}}]
+  - matches: [{path: {value: /extension}}]
+    filters: [{type: ExtensionRef, extensionRef: {group: a.example, kind: B, name: c}}]
+    backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {value: /zero}}]
+    backendRefs: [{name: web, port: 80, weight: 0}]`,
+		"sticky": `  - sessionPersistence: {}
+    backendRefs: [{name: web, port: 80}, {name: api, port: 80}]`,
+		"stickyheader": `  - sessionPersistence: {type: Header, header: {name: X-Session}}
+    backendRefs: [{name: web, port: 80}, {name: api, port: 80}]`,
+		"auth": `  - matches: [{path: {value: /some}}]
+    filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: auth, port: 80}, http: {path: /check, allowedHeaders: [x-token], allowedResponseHeaders: [x-user]}}}]
+    backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {value: /all}}]
+    filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: auth, port: 80}, http: {}}}]
+    backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {value: /down}}]
+    filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: dead, port: 80}, http: {}}}]
+    backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {value: /small}}]
+    filters: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: auth, port: 80}, http: {}, forwardBody: {maxSize: 2}}}]
+    backendRefs: [{name: web, port: 80}]
+  - backendRefs: [{name: web, port: 80}]`,
+		"match": `  - matches: [{path: {type: RegularExpression, value: '/re/[0-9]+'}}]
+    backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {type: PathPrefix, value: /prefix/}}]
+    backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {type: Exact, value: /exact}, headers: [{type: RegularExpression, name: X-V, value: 'v[12]'}]}]
+    backendRefs: [{name: web, port: 80}]`,
+		"second": `  - backendRefs: [{name: web, port: 80}]`,
+	} {
+		objects += routeFor("HTTPRoute", name, rules)
+	}
+	objects += routeFor("GRPCRoute", "grpc", `  - matches: [{method: {service: gone}}]
+    backendRefs: [{name: gone, port: 80}]
+  - matches: [{method: {service: ext}}]
+    filters: [{type: ExtensionRef, extensionRef: {group: a.example, kind: B, name: c}}]
+    backendRefs: [{name: web, port: 80}]`)
+	g := startGateway(t, objects)
+
+	t.Run("slashes", g.slashes)
+	t.Run("rewrite", g.rewrite)
+	t.Run("redirect", g.redirect)
+	t.Run("shares", g.shares)
+	t.Run("cors", g.cors)
+	t.Run("mirror and headers", g.mirrorAndHeaders)
+	t.Run("retry", g.retry)
+	t.Run("timeouts", g.timeouts)
+	t.Run("broken", g.broken)
+	t.Run("sessions", g.sessions)
+	t.Run("authorisation", g.authorisation)
+	t.Run("matches", g.matches)
+	t.Run("misdirected", g.misdirected)
+	t.Run("websocket", func(t *testing.T) {
+		if got := websocket(t, g.http, "weights.example.com"); got != "echo ping" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+func (g *gateway) slashes(t *testing.T) {
+	for i, s := range slashes {
+		if got := g.ask(t, fmt.Sprintf("slash%d.example.com", i), "GET "+s.path).Echo.Path; got != s.want {
+			t.Errorf("%s with %s replaced by %q became %s, want %s", s.path, s.prefix, s.replacement, got, s.want)
+		}
+		want := fmt.Sprintf("http://x.org:80%s", s.want)
+		got := g.ask(t, fmt.Sprintf("moved%d.example.com", i), "GET "+s.path).Header.Get("Location")
+		if got != want && got != "http://x.org"+s.want {
+			t.Errorf("%s with %s replaced by %q redirects to %s, want %s", s.path, s.prefix, s.replacement, got, want)
+		}
+	}
+}
+
+func (g *gateway) rewrite(t *testing.T) {
+	a := g.ask(t, "rewrite.example.com", "GET /full/of/it?q=1")
+	a.want(t, 200)
+	if a.Echo.Path != `/a\1b?q=1` || a.Echo.Host != "one.example.org" {
+		t.Errorf("got %s of %s", a.Echo.Path, a.Echo.Host)
+	}
+	if got := a.Echo.Header.Get("X-Forwarded-Host"); got != "rewrite.example.com" {
+		t.Errorf("x-forwarded-host %q", got)
+	}
+}
+
+const redirectRules = `  - {matches: [{path: {value: /host}}], filters: [{type: RequestRedirect, requestRedirect: {hostname: x.org}}]}
+  - {matches: [{path: {value: /plain}}], filters: [{type: RequestRedirect, requestRedirect: {statusCode: 308}}]}
+  - {matches: [{path: {value: /https}}], filters: [{type: RequestRedirect, requestRedirect: {scheme: https, statusCode: 301}}]}
+  - {matches: [{path: {value: /httpshost}}], filters: [{type: RequestRedirect, requestRedirect: {scheme: https, hostname: x.org}}]}
+  - {matches: [{path: {value: /port}}], filters: [{type: RequestRedirect, requestRedirect: {port: 8083, statusCode: 303}}]}
+  - {matches: [{path: {value: /wellknown}}], filters: [{type: RequestRedirect, requestRedirect: {port: 80, hostname: x.org}}]}
+  - {matches: [{path: {value: /httpsport}}], filters: [{type: RequestRedirect, requestRedirect: {scheme: https, port: 8443, statusCode: 307}}]}
+  - {matches: [{path: {value: /full}}], filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: /new}}}]}
+  - {matches: [{path: {value: /empty}}], filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: ''}}}]}`
+
+func (g *gateway) redirect(t *testing.T) {
+	const host = "redirect.example.com"
+	here := host + ":" + g.httpPort
+	for _, c := range []struct {
+		path   string
+		status int
+		want   string
+	}{
+		{"/host/a?q=1", 302, "http://x.org:" + g.httpPort + "/host/a?q=1"},
+		{"/plain", 308, "http://" + here + "/plain"},
+		{"/https", 301, "https://" + host + ":443/https"},
+		{"/httpshost", 302, "https://x.org/httpshost"},
+		{"/port", 303, "http://" + host + ":8083/port"},
+		{"/wellknown", 302, "http://x.org/wellknown"},
+		{"/httpsport", 307, "https://" + host + ":8443/httpsport"},
+		{"/full/a?q=1", 302, "http://" + here + "/new?q=1"},
+		{"/empty", 302, "http://" + here + "/"},
+	} {
+		a := g.ask(t, here, "GET "+c.path)
+		if got := a.Header.Get("Location"); a.Status != c.status || got != c.want {
+			t.Errorf("%s: %d %s, want %d %s", c.path, a.Status, got, c.status, c.want)
+		}
+	}
+}
+
+// shares checks that weights are kept, by a weighted cluster and by routes that
+// each take a fraction.
+func (g *gateway) shares(t *testing.T) {
+	for host, want := range map[string]map[string]float64{
+		"split":   {"web /one/x": 0.25, "api /two/x": 0.5, " ": 0.25},
+		"weights": {"web /x": 0.75, "api /x": 0.25},
+	} {
+		const n = 1200
+		got := map[string]int{}
+		for range n {
+			a := g.ask(t, host+".example.com", "GET /x")
+			if a.Status != 200 && a.Status != 500 {
+				t.Fatalf("status %d", a.Status)
+			}
+			got[a.Echo.Backend+" "+a.Echo.Path]++
+		}
+		for k, share := range want {
+			// Four standard deviations: wrong once in 16,000 runs.
+			if dev := 4 * math.Sqrt(share*(1-share)/n); math.Abs(float64(got[k])/n-share) > dev {
+				t.Errorf("%s: %q got %d of %d, want a share of %v ± %.3f", host, k, got[k], n, share, dev)
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("%s: %v", host, got)
+		}
+	}
+}
+
+func (g *gateway) cors(t *testing.T) {
+	const origin, method, headers = "Origin: ", "Access-Control-Request-Method: ", "Access-Control-Request-Headers: "
+	const allow, creds = "Access-Control-Allow-Origin: ", "Access-Control-Allow-Credentials: "
+	for _, c := range []struct {
+		request string
+		send    []string
+		status  int
+		want    []string
+	}{
+		{"OPTIONS /listed", []string{origin + "https://www.foo.com", method + "GET", headers + "x-header-1, x-header-2"}, 200, []string{
+			allow + "https://www.foo.com", creds + "true", "Access-Control-Allow-Methods: GET, OPTIONS", "Access-Control-Allow-Headers: x-header-1, x-header-2",
+			"Access-Control-Expose-Headers: x-header-3, x-header-4", "Access-Control-Max-Age: 3600",
+		}},
+		{"OPTIONS /listed", []string{origin + "https://xpto.www.bar.com", method + "GET"}, 200, []string{allow + "https://xpto.www.bar.com"}},
+		{"OPTIONS /listed", []string{origin + "https://foobar.com", method + "GET"}, 200, []string{allow}},
+		{"OPTIONS /listed", []string{origin + "https://www.bar.com:8443", method + "GET"}, 200, []string{allow}},
+		{"OPTIONS /listed", []string{origin + "https://bar.com.evil.com", method + "GET"}, 200, []string{allow}},
+		{"GET /listed", []string{origin + "https://www.foo.com"}, 200, []string{allow + "https://www.foo.com", "X-Backend: web"}},
+		{"GET /listed", []string{origin + "https://foobar.com"}, 200, []string{allow, "X-Backend: web"}},
+		{"OPTIONS /credentials", []string{origin + "https://other.foo.com", method + "PUT", headers + "x-header-1, x-header-2"}, 200, []string{
+			allow + "https://other.foo.com", creds + "true", "Access-Control-Allow-Methods: PUT", "Access-Control-Allow-Headers: x-header-1, x-header-2",
+			"Access-Control-Expose-Headers: ", "Access-Control-Max-Age: 5",
+		}},
+		{"OPTIONS /open", []string{origin + "https://foobar.com:12345", method + "PUT"}, 200, []string{allow + "https://foobar.com:12345", creds}},
+		{"PUT /open", []string{origin + "https://foobar.com:12345"}, 200, []string{allow + "https://foobar.com:12345", creds, "X-Backend: web"}},
+		{"OPTIONS /put", []string{origin + "https://a.com", method + "PUT", headers + "a,x-version,b"}, 200, []string{allow + "https://a.com"}},
+		{"OPTIONS /put", []string{origin + "https://a.com", method + "PUT", headers + "x-versions"}, 404, []string{allow}},
+		{"OPTIONS /put", []string{origin + "https://a.com", method + "GET", headers + "x-version"}, 404, []string{allow}},
+	} {
+		t.Run(strings.Join(append([]string{c.request}, c.send...), " "), func(t *testing.T) {
+			g.ask(t, "cors.example.com", c.request, c.send...).want(t, c.status, c.want...)
+		})
+	}
+}
+
+func (g *gateway) mirrorAndHeaders(t *testing.T) {
+	before := g.count("api")
+	g.ask(t, "mirror.example.com", "GET /").want(t, 200, "X-Backend: web")
+	eventually(t, func() bool { return g.count("api") == before+1 }, "the mirror saw no copy")
+
+	a := g.ask(t, "headers.example.com", "GET /", "X-Set: old", "X-Add: old", "X-Remove: old")
+	a.want(t, 200, "X-Set: 100%", "X-Twice: backend, gateway", "X-Backend:")
+	for name, want := range map[string]string{"X-Set": "50% %PROTOCOL%", "X-Add": "old,added", "X-Remove": ""} {
+		if got := strings.Join(a.Echo.Header.Values(name), ","); got != want {
+			t.Errorf("backend saw %s %q, want %q", name, got, want)
+		}
+	}
+}
+
+func eventually(t *testing.T, ok func() bool, message string) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Error(message)
+}
+
+func (g *gateway) retry(t *testing.T) {
+	const host = "retry.example.com"
+	g.ask(t, host, "GET /codes", "X-Id: r1", "X-Fail-First: 503").want(t, 200)
+	g.ask(t, host, "GET /codes", "X-Id: r2", "X-Fail-First: 502").want(t, 502)
+	g.ask(t, host, "GET /none", "X-Id: r3", "X-Fail-First: 503").want(t, 503)
+	for range 20 {
+		g.ask(t, host, "GET /connection").want(t, 200)
+	}
+	g.ask(t, host, "GET /slow", "X-Id: r4", "X-Sleep: 200ms").want(t, 504)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.by["r4"] != 4 {
+		t.Errorf("%d attempts, want 4", g.by["r4"])
+	}
+}
+
+func (g *gateway) timeouts(t *testing.T) {
+	const host = "timeout.example.com"
+	g.ask(t, host, "GET /request").want(t, 200)
+	g.ask(t, host, "GET /request", "X-Sleep: 400ms").want(t, 504)
+	g.ask(t, host, "GET /backend", "X-Sleep: 400ms").want(t, 504)
+	g.ask(t, host, "GET /off", "X-Sleep: 400ms").want(t, 200)
+}
+
+func (g *gateway) broken(t *testing.T) {
+	for _, path := range []string{"/missing", "/omitted", "/extension", "/zero"} {
+		g.ask(t, "broken.example.com", "GET "+path).want(t, 500)
+	}
+	g.ask(t, "broken.example.com", "GET /nothing").want(t, 404)
+	via := plainHTTP2()
+	t.Cleanup(via.CloseIdleConnections)
+	for _, path := range []string{"/gone/Method", "/ext/Method"} {
+		ask(t, via, "http://"+g.http, "grpc.example.com", "POST "+path, "Content-Type: application/grpc", "Te: trailers").want(t, 200, "Grpc-Status: 14")
+	}
+}
+
+func (g *gateway) sessions(t *testing.T) {
+	fresh := map[string]bool{}
+	for range 30 {
+		a := g.ask(t, "sticky.example.com", "GET /")
+		fresh[a.Echo.Backend] = true
+		cookie := strings.Split(a.Header.Get("Set-Cookie"), ";")[0]
+		if !strings.Contains(a.Header.Get("Set-Cookie"), "Path=/;") {
+			t.Fatalf("cookie %q", a.Header.Get("Set-Cookie"))
+		}
+		h := g.ask(t, "stickyheader.example.com", "GET /")
+		for range 4 {
+			if again := g.ask(t, "sticky.example.com", "GET /", "Cookie: "+cookie); again.Echo.Backend != a.Echo.Backend {
+				t.Fatalf("the cookie of %s led to %s", a.Echo.Backend, again.Echo.Backend)
+			}
+			if again := g.ask(t, "stickyheader.example.com", "GET /", "X-Session: "+h.Header.Get("X-Session")); again.Echo.Backend != h.Echo.Backend {
+				t.Fatalf("the header of %s led to %s", h.Echo.Backend, again.Echo.Backend)
+			}
+		}
+	}
+	if len(fresh) != 2 {
+		t.Errorf("clients without a cookie got only %v", fresh)
+	}
+}
+
+func (g *gateway) authorisation(t *testing.T) {
+	const host, good = "auth.example.com", "Authorization: Bearer good"
+	g.ask(t, host, "GET /free").want(t, 200)
+	g.ask(t, host, "GET /some").want(t, 401)
+	g.ask(t, host, "GET /all", "Authorization: Bearer bad").want(t, 401)
+	g.ask(t, host, "GET /down", good).want(t, 403)
+	g.ask(t, host, "POST /small", good).want(t, 413)
+
+	some := g.ask(t, host, "POST /some", good, "X-Token: t", "X-Secret: s", "X-User: mallory")
+	some.want(t, 200)
+	if h := some.Echo.Header; some.Echo.Body != "hello" || h.Get("X-User") != "alice" || h.Get("X-Saw") != "" {
+		t.Errorf("backend saw %+v", some.Echo)
+	}
+	all := g.ask(t, host, "POST /all", good, "X-Token: t")
+	all.want(t, 200)
+	if h := all.Echo.Header; all.Echo.Body != "hello" || all.Echo.Host != host || h.Get("X-User") != "alice" || h.Get("X-Saw") != "/" || h.Get("X-Asked") != "/all" || h.Get("Date") != "" {
+		t.Errorf("backend saw %+v", all.Echo)
+	}
+}
+
+func (g *gateway) matches(t *testing.T) {
+	for _, c := range []struct {
+		host, request, header string
+		status                int
+	}{
+		{"match.example.com", "GET /re/12", "", 200},
+		{"match.example.com", "GET /re/12?q=x", "", 200},
+		{"match.example.com", "GET /re/12x", "", 404},
+		{"match.example.com", "GET /a/re/12", "", 404},
+		{"match.example.com", "GET /prefix", "", 200},
+		{"match.example.com", "GET /prefix/", "", 200},
+		{"match.example.com", "GET /prefixed", "", 404},
+		{"match.example.com", "GET /exact", "X-V: v1", 200},
+		{"match.example.com", "GET /exact/", "X-V: v1", 404},
+		{"match.example.com", "GET /exact", "X-V: v12", 404},
+		{"MATCH.example.com:1234", "GET /prefix", "", 200},
+		{"nowhere.example.com", "GET /prefix", "", 404},
+	} {
+		var headers []string
+		if c.header != "" {
+			headers = append(headers, c.header)
+		}
+		if got := g.ask(t, c.host, c.request, headers...).Status; got != c.status {
+			t.Errorf("%s of %s with %q: %d, want %d", c.request, c.host, c.header, got, c.status)
+		}
+	}
+}
+
+// misdirected requests come over a connection for another listener's name.
+func (g *gateway) misdirected(t *testing.T) {
+	for _, c := range []struct {
+		sni, host string
+		status    int
+	}{
+		{"second.example.com", "second.example.com", 200},
+		{"weights.example.com", "weights.example.com", 200},
+		{"weights.example.com", "second.example.com", http.StatusMisdirectedRequest},
+		{"second.example.com", "weights.example.com", http.StatusMisdirectedRequest},
+	} {
+		via := trusting(g.https, c.sni)
+		if got := ask(t, via, "https://"+c.sni, c.host, "GET /").Status; got != c.status {
+			t.Errorf("%s over a connection for %s: %d, want %d", c.host, c.sni, got, c.status)
+		}
+		via.CloseIdleConnections()
+	}
+}
