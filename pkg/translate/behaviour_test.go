@@ -98,6 +98,9 @@ func TestBehaviour(t *testing.T) {
 		"retry": `  - matches: [{path: {value: /codes}}]
     retry: {attempts: 2, codes: [503], backoff: 1ms}
     backendRefs: [{name: web, port: 80}]
+  - matches: [{path: {value: /only500}}]
+    retry: {attempts: 2, codes: [500], backoff: 1ms}
+    backendRefs: [{name: web, port: 80}]
   - matches: [{path: {value: /connection}}]
     retry: {attempts: 2, backoff: 1ms}
     backendRefs: [{name: half, port: 80}]
@@ -179,7 +182,7 @@ func TestBehaviour(t *testing.T) {
 	})
 }
 
-func (g *gateway) slashes(t *testing.T) {
+func (g *proxy) slashes(t *testing.T) {
 	for i, s := range slashes {
 		if got := g.ask(t, fmt.Sprintf("slash%d.example.com", i), "GET "+s.path).Echo.Path; got != s.want {
 			t.Errorf("%s with %s replaced by %q became %s, want %s", s.path, s.prefix, s.replacement, got, s.want)
@@ -192,7 +195,7 @@ func (g *gateway) slashes(t *testing.T) {
 	}
 }
 
-func (g *gateway) rewrite(t *testing.T) {
+func (g *proxy) rewrite(t *testing.T) {
 	a := g.ask(t, "rewrite.example.com", "GET /full/of/it?q=1")
 	a.want(t, 200)
 	if a.Echo.Path != `/a\1b?q=1` || a.Echo.Host != "one.example.org" {
@@ -213,7 +216,7 @@ const redirectRules = `  - {matches: [{path: {value: /host}}], filters: [{type: 
   - {matches: [{path: {value: /full}}], filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: /new}}}]}
   - {matches: [{path: {value: /empty}}], filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: ''}}}]}`
 
-func (g *gateway) redirect(t *testing.T) {
+func (g *proxy) redirect(t *testing.T) {
 	const host = "redirect.example.com"
 	here := host + ":" + g.httpPort
 	for _, c := range []struct {
@@ -240,7 +243,7 @@ func (g *gateway) redirect(t *testing.T) {
 
 // shares checks that weights are kept, by a weighted cluster and by routes that
 // each take a fraction.
-func (g *gateway) shares(t *testing.T) {
+func (g *proxy) shares(t *testing.T) {
 	for host, want := range map[string]map[string]float64{
 		"split":   {"web /one/x": 0.25, "api /two/x": 0.5, " ": 0.25},
 		"weights": {"web /x": 0.75, "api /x": 0.25},
@@ -266,7 +269,7 @@ func (g *gateway) shares(t *testing.T) {
 	}
 }
 
-func (g *gateway) cors(t *testing.T) {
+func (g *proxy) cors(t *testing.T) {
 	const origin, method, headers = "Origin: ", "Access-Control-Request-Method: ", "Access-Control-Request-Headers: "
 	const allow, creds = "Access-Control-Allow-Origin: ", "Access-Control-Allow-Credentials: "
 	for _, c := range []struct {
@@ -301,7 +304,7 @@ func (g *gateway) cors(t *testing.T) {
 	}
 }
 
-func (g *gateway) mirrorAndHeaders(t *testing.T) {
+func (g *proxy) mirrorAndHeaders(t *testing.T) {
 	before := g.count("api")
 	g.ask(t, "mirror.example.com", "GET /").want(t, 200, "X-Backend: web")
 	eventually(t, func() bool { return g.count("api") == before+1 }, "the mirror saw no copy")
@@ -325,10 +328,11 @@ func eventually(t *testing.T, ok func() bool, message string) {
 	t.Error(message)
 }
 
-func (g *gateway) retry(t *testing.T) {
+func (g *proxy) retry(t *testing.T) {
 	const host = "retry.example.com"
 	g.ask(t, host, "GET /codes", "X-Id: r1", "X-Fail-First: 503").want(t, 200)
 	g.ask(t, host, "GET /codes", "X-Id: r2", "X-Fail-First: 502").want(t, 502)
+	g.ask(t, host, "GET /only500", "X-Id: r5", "X-Fail-First: 503").want(t, 503)
 	g.ask(t, host, "GET /none", "X-Id: r3", "X-Fail-First: 503").want(t, 503)
 	for range 20 {
 		g.ask(t, host, "GET /connection").want(t, 200)
@@ -341,7 +345,7 @@ func (g *gateway) retry(t *testing.T) {
 	}
 }
 
-func (g *gateway) timeouts(t *testing.T) {
+func (g *proxy) timeouts(t *testing.T) {
 	const host = "timeout.example.com"
 	g.ask(t, host, "GET /request").want(t, 200)
 	g.ask(t, host, "GET /request", "X-Sleep: 400ms").want(t, 504)
@@ -349,7 +353,7 @@ func (g *gateway) timeouts(t *testing.T) {
 	g.ask(t, host, "GET /off", "X-Sleep: 400ms").want(t, 200)
 }
 
-func (g *gateway) broken(t *testing.T) {
+func (g *proxy) broken(t *testing.T) {
 	for _, path := range []string{"/missing", "/omitted", "/extension", "/zero"} {
 		g.ask(t, "broken.example.com", "GET "+path).want(t, 500)
 	}
@@ -361,7 +365,7 @@ func (g *gateway) broken(t *testing.T) {
 	}
 }
 
-func (g *gateway) sessions(t *testing.T) {
+func (g *proxy) sessions(t *testing.T) {
 	fresh := map[string]bool{}
 	for range 30 {
 		a := g.ask(t, "sticky.example.com", "GET /")
@@ -385,7 +389,7 @@ func (g *gateway) sessions(t *testing.T) {
 	}
 }
 
-func (g *gateway) authorisation(t *testing.T) {
+func (g *proxy) authorisation(t *testing.T) {
 	const host, good = "auth.example.com", "Authorization: Bearer good"
 	g.ask(t, host, "GET /free").want(t, 200)
 	g.ask(t, host, "GET /some").want(t, 401)
@@ -405,7 +409,7 @@ func (g *gateway) authorisation(t *testing.T) {
 	}
 }
 
-func (g *gateway) matches(t *testing.T) {
+func (g *proxy) matches(t *testing.T) {
 	for _, c := range []struct {
 		host, request, header string
 		status                int
@@ -434,7 +438,7 @@ func (g *gateway) matches(t *testing.T) {
 }
 
 // misdirected requests come over a connection for another listener's name.
-func (g *gateway) misdirected(t *testing.T) {
+func (g *proxy) misdirected(t *testing.T) {
 	for _, c := range []struct {
 		sni, host string
 		status    int

@@ -105,8 +105,8 @@ func authorise(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, "a body that is nobody's business")
 }
 
-// gateway is an Envoy with the translation of some objects.
-type gateway struct {
+// proxy is an Envoy with the translation of some objects.
+type proxy struct {
 	http, https string // addresses
 	httpPort    string
 	*backends
@@ -124,10 +124,10 @@ func freePort(t *testing.T) int {
 
 // startGateway runs Envoy with objects, in which PORT and TLSPORT stand for
 // free ports, and the Services web, api, h2, auth, dead and half.
-func startGateway(t *testing.T, objects string) *gateway {
+func startGateway(t *testing.T, objects string) *proxy {
 	t.Helper()
 	envoy := envoyBinary(t)
-	g := &gateway{backends: &backends{seen: map[string]int{}, by: map[string]int{}}}
+	g := &proxy{backends: &backends{seen: map[string]int{}, by: map[string]int{}}}
 	dead := freePort(t)
 	all := []string{class}
 	for name, h := range map[string]http.Handler{
@@ -242,7 +242,7 @@ type answer struct {
 }
 
 // ask sends a request: "METHOD path", with headers as "Name: value".
-func (g *gateway) ask(t *testing.T, host, request string, headers ...string) answer {
+func (g *proxy) ask(t *testing.T, host, request string, headers ...string) answer {
 	t.Helper()
 	return ask(t, http.DefaultTransport, "http://"+g.http, host, request, headers...)
 }

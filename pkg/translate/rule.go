@@ -50,6 +50,11 @@ var routeRules = incr.NewQuery("route rules", func(c *incr.Context, k store.Key)
 		return &rules{Issues: []issue{envoyRejected.at(k, "", "", "%s", message)}}
 	}
 	r := &rules{}
+	for i, h := range routeHostnames(route) {
+		if !validHostname(strings.ToLower(string(h))) {
+			r.Issues = append(r.Issues, routeHostname.at(k, path("spec", "hostnames", i), "use a DNS name, perhaps with *. before it", "%q is not a hostname", h))
+		}
+	}
 	for i, in := range ruleInputs(k, route) {
 		r.add(c, k, i, in)
 	}
@@ -78,7 +83,7 @@ func (r *rules) add(c *incr.Context, k store.Key, index int, in ruleInput) {
 		return
 	}
 	rule := ir.Rule{
-		Source:  ir.Source{Object: k, Path: field, Section: in.name},
+		Source:  ir.Source{Object: k, Path: field, Section: strings.ToValidUTF8(in.name, "?")},
 		Index:   index,
 		Matches: in.matches,
 		GRPC:    in.grpc,
@@ -247,7 +252,7 @@ func resolveSession(c *incr.Context, k store.Key, field string, s *gateway.Sessi
 			}
 			session.Path = or(s.Cookie.Path, session.Path)
 		}
-		if !validToken(session.Name) {
+		if !validHeader(session.Name) {
 			return []issue{routeSession.at(k, field+".cookie.name", "use letters, digits and dashes", "%q is not a cookie name", session.Name)}
 		}
 		if !strings.HasPrefix(session.Path, "/") || strings.Contains(session.Path, ";") || !validHeaderValue(session.Path) {

@@ -186,6 +186,9 @@ func timeouts(a *route.RouteAction, r *ir.Rule) {
 		p.RetriableStatusCodes = r.Retry.Codes
 	}
 	if r.TryTimeout != nil {
+		// Envoy retries attempts that time out only together with those that are
+		// cut off later; who bounds attempts expects some to be made twice.
+		p.RetryOn += ",reset"
 		p.PerTryTimeout = durationpb.New(*r.TryTimeout)
 	}
 	if r.Retry.Backoff > 0 {
