@@ -178,4 +178,3 @@ func TestBehaviour(t *testing.T) {
 		}
 	})
 }
-
