@@ -83,6 +83,12 @@ var (
 		"Another route with the same match, or an older route on the same listener, takes all traffic.")
 	routeSession = define("EG3017", finding.Error, accepted, "UnsupportedValue", "session persistence cannot be used",
 		"The session persistence settings cannot be combined with the rest of the rule. Requests are balanced without it.")
+	routeWeight = define("EG3019", finding.Error, resolvedRefs, "UnsupportedValue", "weight out of range",
+		"A weight must be between 0 and 1000000. The backend's share of the requests is answered 500.")
+	routeSessionTimeout = define("EG3020", finding.Warning, "", "", "session timeout has no effect",
+		"Envoy keeps no list of sessions, so that an absolute timeout can be kept only by the client: in a permanent cookie. The session is kept without the timeout.")
+	routeHostname = define("EG3021", finding.Warning, "", "", "hostname cannot be used",
+		"A hostname of the route is not a DNS name, so that no request can have it. The route's other hostnames are served.")
 	routePartlyInvalid = define("EG3018", finding.Error, "", "", "some rules were left out",
 		"Some rules of the route cannot be used and were left out; the others are served.")
 

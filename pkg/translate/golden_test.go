@@ -41,24 +41,9 @@ func TestGolden(t *testing.T) {
 
 func golden(t *testing.T, file string) {
 	t.Helper()
-	ar, err := txtar.ParseFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var input []byte
-	for _, f := range ar.Files {
-		if f.Name == "input.yaml" {
-			input = f.Data
-		}
-	}
-	tr := translate.New(settings())
-	objects := decode(t, input)
-	var changes []store.Change
-	for _, o := range objects {
-		changes = append(changes, store.Put(o))
-	}
-	tr.Store.Apply(changes...)
-	got := render(t, tr.Update())
+	ar, changes := translateGolden(t, file)
+	got := render(t, changes)
+	input := inputOf(ar)
 	out := &txtar.Archive{Comment: ar.Comment, Files: append([]txtar.File{{Name: "input.yaml", Data: input}}, got...)}
 	want, have := txtar.Format(ar), txtar.Format(out)
 	if bytes.Equal(want, have) {
@@ -71,6 +56,31 @@ func golden(t *testing.T, file string) {
 		return
 	}
 	t.Errorf("%s differs; run go test ./pkg/translate -run TestGolden -update and read the difference.\n%s", file, firstDifference(want, have))
+}
+
+// translateGolden reads a golden file and translates its input.
+func translateGolden(t *testing.T, file string) (*txtar.Archive, translate.Changes) {
+	t.Helper()
+	ar, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := translate.New(settings())
+	var changes []store.Change
+	for _, o := range decode(t, inputOf(ar)) {
+		changes = append(changes, store.Put(o))
+	}
+	tr.Store.Apply(changes...)
+	return ar, tr.Update()
+}
+
+func inputOf(ar *txtar.Archive) []byte {
+	for _, f := range ar.Files {
+		if f.Name == "input.yaml" {
+			return f.Data
+		}
+	}
+	return nil
 }
 
 func settings() translate.Settings {

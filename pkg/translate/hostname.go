@@ -29,6 +29,12 @@ func intersect(listener, route string) (string, bool) {
 	}
 }
 
+// validHostname says whether h is a lower case DNS name, perhaps with a wildcard
+// for its first labels.
+func validHostname(h string) bool {
+	return len(h) <= 253 && hostnamePattern.MatchString(strings.TrimPrefix(h, "*."))
+}
+
 // intersections returns the names that a listener serves for a route, in the
 // route's order. A route without hostnames takes the listener's.
 func intersections(listener string, route []string) []string {
@@ -37,6 +43,9 @@ func intersections(listener string, route []string) []string {
 	}
 	var out []string
 	for _, h := range route {
+		if !validHostname(h) {
+			continue // Envoy would refuse the whole table
+		}
 		if i, ok := intersect(listener, h); ok && !contains(out, i) {
 			out = append(out, i)
 		}

@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"fmt"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -127,7 +126,7 @@ func routeConditions(issues []issue, detached bool, rules, dropped int, generati
 	var left []string
 	for _, i := range issues {
 		if i.condition == accepted && partly {
-			left = append(left, fmt.Sprintf("%s: %s", i.Path, i.Message))
+			left = append(left, i.sentence())
 			continue
 		}
 		acceptance = append(acceptance, i)
@@ -138,7 +137,7 @@ func routeConditions(issues []issue, detached bool, rules, dropped int, generati
 	}
 	if partly {
 		conditions = append(conditions, condition(string(gateway.RouteConditionPartiallyInvalid), true,
-			string(gateway.RouteReasonUnsupportedValue), "rules are left out: "+strings.Join(left, "; "), generation))
+			string(gateway.RouteReasonUnsupportedValue), "Dropped Rule: "+strings.Join(left, " "), generation))
 	}
 	return conditions
 }

@@ -108,6 +108,9 @@ func resolveBackend(c *incr.Context, from store.Key, field string, ref *gateway.
 	case (proto == ir.UDP) != (p.Transport == string(core.ProtocolUDP)):
 		return ir.ClusterKey{}, []issue{backendProtocol.at(from, field+".port", "", "port %d of %s carries %s", port, k, p.Transport)}
 	}
+	if proto == ir.HTTP2 && p.Protocol == ir.HTTP1 {
+		return ir.ClusterKey{}, []issue{backendProtocol.at(from, field+".port", "use a port with appProtocol kubernetes.io/h2c or none", "port %d of %s does not speak HTTP/2, which gRPC needs", port, k)}
+	}
 	key := ir.ClusterKey{Backend: k, Port: port}
 	if proto == ir.HTTP2 && p.Protocol == "" || proto == ir.TCP || proto == ir.Raw {
 		key.Protocol = proto
