@@ -147,6 +147,9 @@ func l4Protocol(l *ir.Listener) ir.Protocol {
 // l4Clusters lists the clusters of a route that carries connections.
 func l4Clusters(c *incr.Context, k l4Key) []ir.ClusterKey {
 	if k.Protocol == ir.UDP {
+		if l4Rule.Get(c, k).Refused {
+			return nil
+		}
 		return []ir.ClusterKey{udpCluster(k.Route)}
 	}
 	var keys []ir.ClusterKey

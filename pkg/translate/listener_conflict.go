@@ -5,6 +5,39 @@ import (
 	"github.com/egctl/egctl/pkg/translate/ir"
 )
 
+// findDuplicates leaves out listeners whose name their owner used before: they
+// could not be told apart in statuses and parentRefs.
+func findDuplicates(all []*listener) {
+	seen := map[ir.ListenerKey]bool{}
+	for _, l := range all {
+		if l.Key.Name == "" || seen[l.Key] {
+			l.Issues = append(l.Issues, listenerInvalid.at(l.Object, l.Path+".name", "give the listener a name of its own", "name %q is empty or used twice", l.Key.Name))
+		}
+		seen[l.Key] = true
+	}
+}
+
+// findPortsTaken leaves out listeners that ask for the very port on which Envoy
+// serves another's privileged port. Within an owner the privileged one stays: a
+// client of port 80 has no other way in.
+func findPortsTaken(all []*listener, s Settings) {
+	for i, l := range all {
+		for _, other := range all[:i] {
+			if l.Port == other.Port || s.boundPort(l.Port) != s.boundPort(other.Port) ||
+				(l.Protocol == ir.ListenerUDP) != (other.Protocol == ir.ListenerUDP) ||
+				hasCondition(l.Issues, accepted) || hasCondition(other.Issues, accepted) {
+				continue
+			}
+			loser, winner := l, other
+			if l.Key.Owner == other.Key.Owner && l.Port < other.Port {
+				loser, winner = other, l
+			}
+			loser.Issues = append(loser.Issues, listenerPortTaken.at(loser.Object, loser.Path+".port", "use another port",
+				"port %d of listener %q of %s is served on port %d", winner.Port, winner.Key.Name, winner.Key.Owner, s.boundPort(winner.Port)))
+		}
+	}
+}
+
 // findConflicts marks the listeners that cannot be told apart. Within a Gateway
 // no winner may be picked, so all of an indistinct set lose; a Gateway's
 // listener wins over a ListenerSet's, and an earlier set over a later
