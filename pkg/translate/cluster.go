@@ -60,6 +60,11 @@ var gatewayClusters = incr.NewQuery("gateway clusters", func(c *incr.Context, gw
 		}
 		for _, r := range routes[l.Key] {
 			if !httpKind(r.Route.Kind) {
+				if l.Protocol != ir.ListenerTLS {
+					if first, ok := carrier(c, gw, l); !ok || first != r.Route {
+						continue // it carries nothing
+					}
+				}
 				add(l4Clusters(c, l4Key{r.Route, l4Protocol(&l.Listener)})...)
 			} else if !seen[r.Route] {
 				seen[r.Route] = true
@@ -154,7 +159,7 @@ func l4Clusters(c *incr.Context, k l4Key) []ir.ClusterKey {
 	}
 	var keys []ir.ClusterKey
 	for _, d := range l4Rule.Get(c, k).Destinations {
-		if d.Valid {
+		if d.Valid && d.Weight > 0 {
 			keys = append(keys, d.Cluster)
 		}
 	}

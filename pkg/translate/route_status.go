@@ -109,7 +109,7 @@ func shadow(c *incr.Context, gw, route store.Key, k ir.ListenerKey) (store.Key, 
 	for _, l := range ownListeners.Get(c, k.Owner) {
 		if l.Key == k {
 			first, ok := carrier(c, gw, l)
-			return first, ok && first != route
+			return first, ok && first != route && !l4Rule.Get(c, l4Key{route, l4Protocol(&l.Listener)}).Refused
 		}
 	}
 	return store.Key{}, false
