@@ -92,9 +92,9 @@ func terminate(l *ir.Listener) *xds.ServerTLS {
 }
 
 // tlsChains makes a chain for each TLSRoute of a listener, and for a TCPRoute
-// one for all names of the listener. Where two routes claim a name the older one
-// has it, and a name that a more specific listener of the port has is left to
-// that.
+// one for all names of the listener. Where two routes claim a name it is a
+// TLSRoute's, which chose it, before a TCPRoute's, and the older one's; and a name
+// that a more specific listener of the port has is left to that.
 func tlsChains(c *incr.Context, gw store.Key, l *listener) []xds.Chain {
 	var names []string
 	me, general := -1, false
@@ -110,7 +110,11 @@ func tlsChains(c *incr.Context, gw store.Key, l *listener) []xds.Chain {
 	}
 	claimed := map[string]bool{}
 	var chains []xds.Chain
-	for _, r := range byAge(c, gatewayRoutes.Get(c, gw)[l.Key]) {
+	routes := byAge(c, gatewayRoutes.Get(c, gw)[l.Key])
+	slices.SortStableFunc(routes, func(a, b attachedRoute) int {
+		return compareBool(a.Route.Kind != store.TLSRoute, b.Route.Kind != store.TLSRoute)
+	})
+	for _, r := range routes {
 		if l4Rule.Get(c, l4Key{r.Route, l4Protocol(&l.Listener)}).Refused {
 			continue
 		}

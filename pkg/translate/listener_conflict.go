@@ -1,17 +1,20 @@
 package translate
 
 import (
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate/ir"
 )
 
-// findDuplicates leaves out listeners whose name their owner used before: they
-// could not be told apart in statuses and parentRefs.
+// findDuplicates leaves out listeners whose name is none, or was used by their
+// owner before: they could not be told apart in statuses, parentRefs and the
+// names of what Envoy gets.
 func findDuplicates(all []*listener) {
 	seen := map[ir.ListenerKey]bool{}
 	for _, l := range all {
-		if l.Key.Name == "" || seen[l.Key] {
-			l.Issues = append(l.Issues, listenerInvalid.at(l.Object, l.Path+".name", "give the listener a name of its own", "name %q is empty or used twice", l.Key.Name))
+		if seen[l.Key] || len(validation.IsDNS1123Subdomain(l.Key.Name)) > 0 {
+			l.Issues = append(l.Issues, listenerInvalid.at(l.Object, l.Path+".name", "give the listener a name of its own", "name %q is not valid or used twice", l.Key.Name))
 		}
 		seen[l.Key] = true
 	}
