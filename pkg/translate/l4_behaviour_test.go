@@ -109,6 +109,10 @@ spec:
     backendRefs: [{name: wrong-name, port: 1}]
   - matches: [{path: {value: /wrong-ca}}]
     backendRefs: [{name: wrong-ca, port: 1}]
+  - matches: [{path: {value: /rolling}}]
+    backendRefs: [{name: rolling, port: 1}]
+  - matches: [{path: {value: /leaving}}]
+    backendRefs: [{name: leaving, port: 1}]
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -188,6 +192,19 @@ ports: [{port: %[3]d, protocol: %[2]s}]
 endpoints: [{addresses: [127.0.0.1]}]
 `
 
+// l4Draining are more endpoints of a Service, all of which terminate.
+const l4Draining = `
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: %[1]s-draining, labels: {kubernetes.io/service-name: %[1]s}}
+addressType: IPv4
+ports: [{port: %[2]d}]
+endpoints:
+- {addresses: [127.0.0.1], conditions: {ready: false, serving: true, terminating: true}}
+- {addresses: [127.0.0.2], conditions: {ready: false, serving: false, terminating: true}}
+`
+
 // TestConnections sends connections and datagrams through a real Envoy with the
 // translated configuration.
 func TestConnections(t *testing.T) {
@@ -220,6 +237,10 @@ func TestConnections(t *testing.T) {
 		}
 		fmt.Fprintf(w, "%s by %s", r.TLS.ServerName, name)
 	}), "secure", "uri", "wrong-name", "wrong-ca")
+	draining := serveHTTP(t, nil, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "draining") })
+	add("TCP", serveHTTP(t, nil, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ready") }), "rolling")
+	input += fmt.Sprintf(l4Draining, "rolling", draining)
+	input += "\n---\napiVersion: v1\nkind: Service\nmetadata: {name: leaving}\nspec: {ports: [{port: 1}]}\n" + fmt.Sprintf(l4Draining, "leaving", draining)
 	for _, n := range []string{"one", "two"} {
 		add("TCP", serveTCP(t, n), n)
 		add("UDP", serveUDP(t, n), "udp-"+n)
@@ -319,6 +340,12 @@ func TestConnections(t *testing.T) {
 		expect(t, "http", "http://any/uri", nil, 200, "backend.example.org by client")
 		expect(t, "http", "http://any/wrong-name", nil, 503, "")
 		expect(t, "http", "http://any/wrong-ca", nil, 503, "")
+	})
+	t.Run("draining", func(t *testing.T) {
+		for range 20 {
+			expect(t, "http", "http://any/rolling", nil, 200, "ready")
+			expect(t, "http", "http://any/leaving", nil, 200, "draining")
+		}
 	})
 	t.Run("TCP weights", func(t *testing.T) {
 		got := map[string]int{}
