@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -38,6 +39,9 @@ var backendTLS = incr.NewQuery("backend TLS", func(c *incr.Context, k backendPor
 	if !caUsable(c, policy) {
 		return upstreamTLS{Problem: pk.String() + " has no usable CA certificate"}
 	}
+	if !usableSNI(v.Hostname) {
+		return upstreamTLS{Problem: pk.String() + " has no usable hostname"}
+	}
 	t := &ir.TLSUpstream{Source: ir.Source{Object: pk, Path: "spec.validation"}, SNI: string(v.Hostname)}
 	if or(v.WellKnownCACertificates, "") == "" {
 		t.CASecret = policyTrustName(pk)
@@ -51,6 +55,11 @@ var backendTLS = incr.NewQuery("backend TLS", func(c *incr.Context, k backendPor
 	}
 	return upstreamTLS{TLS: t}
 })
+
+// usableSNI says whether the API server would admit the hostname of a policy.
+func usableSNI(h gateway.PreciseHostname) bool {
+	return len(validation.IsDNS1123Subdomain(string(h))) == 0
+}
 
 // policyInForce returns the BackendTLSPolicy for a backend port, and which of
 // its targetRefs it is.
@@ -142,6 +151,9 @@ func policyIssues(c *incr.Context, p *gateway.BackendTLSPolicy) []issue {
 		issues = append(issues, policyWellKnown.at(k, "spec.validation.wellKnownCACertificates", "use System", "the set %q is not known", known))
 	} else if !usable {
 		issues = append(issues, policyNoCA.at(k, "spec.validation.caCertificateRefs", "", "none of the CA certificates can be used"))
+	}
+	if h := p.Spec.Validation.Hostname; !usableSNI(h) {
+		issues = append(issues, policyHostname.at(k, "spec.validation.hostname", "", "%q is not a hostname", h))
 	}
 	inForce, conflict := false, (*gateway.BackendTLSPolicy)(nil)
 	for i, t := range p.Spec.TargetRefs {

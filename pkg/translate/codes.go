@@ -126,6 +126,8 @@ var (
 
 	policyWellKnown = define("EG5007", finding.Error, accepted, "Invalid", "set of CA certificates is not known",
 		"wellKnownCACertificates names a set other than System. Requests to the policy's targets are answered 500 rather than sent without verification.")
+	policyHostname = define("EG5008", finding.Error, accepted, "Invalid", "hostname of a policy cannot be used",
+		"spec.validation.hostname is not a DNS name, so that nothing could be asked for by SNI and nothing verified. Requests to the policy's targets are answered 500 rather than sent without verification.")
 
 	// EG6xxx: Envoy.
 	envoyRejected = define("EG6001", finding.Error, accepted, "UnsupportedValue", "Envoy refused the configuration",
