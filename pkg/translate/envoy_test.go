@@ -112,16 +112,6 @@ type proxy struct {
 	*backends
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // startGateway runs Envoy with objects, in which PORT and TLSPORT stand for
 // free ports, and the Services web, api, h2, auth, dead and half.
 func startGateway(t *testing.T, objects string) *proxy {

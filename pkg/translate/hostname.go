@@ -1,9 +1,23 @@
 package translate
 
-import "strings"
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
 
 // Hostnames are lower case. Empty matches everything; "*.example.com" matches
 // any name that ends in ".example.com", however many labels it adds.
+
+// validHostname says whether the API server would admit a hostname. Objects
+// from files were not seen by one, and Envoy refuses a whole listener or route
+// table for one bad name.
+func validHostname(h string) bool {
+	if strings.HasPrefix(h, "*") {
+		return len(validation.IsWildcardDNS1123Subdomain(h)) == 0
+	}
+	return len(validation.IsDNS1123Subdomain(h)) == 0
+}
 
 // hostnameMatches says whether every name that b stands for is matched by a.
 func hostnameMatches(a, b string) bool {
@@ -27,12 +41,6 @@ func intersect(listener, route string) (string, bool) {
 	default:
 		return "", false
 	}
-}
-
-// validHostname says whether h is a lower case DNS name, perhaps with a wildcard
-// for its first labels.
-func validHostname(h string) bool {
-	return len(h) <= 253 && hostnamePattern.MatchString(strings.TrimPrefix(h, "*."))
 }
 
 // intersections returns the names that a listener serves for a route, in the

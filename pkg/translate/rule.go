@@ -50,11 +50,6 @@ var routeRules = incr.NewQuery("route rules", func(c *incr.Context, k store.Key)
 		return &rules{Issues: []issue{envoyRejected.at(k, "", "", "%s", message)}}
 	}
 	r := &rules{}
-	for i, h := range routeHostnames(route) {
-		if !validHostname(strings.ToLower(string(h))) {
-			r.Issues = append(r.Issues, routeHostname.at(k, path("spec", "hostnames", i), "use a DNS name, perhaps with *. before it", "%q is not a hostname", h))
-		}
-	}
 	for i, in := range ruleInputs(k, route) {
 		r.add(c, k, i, in)
 	}

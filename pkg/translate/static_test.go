@@ -77,7 +77,7 @@ func (s *static) add(prefix string, ch translate.Changes, port func() uint32) {
 		assignments[name] = decodeAs(s.t, r, &endpoint.ClusterLoadAssignment{})
 	}
 	for _, gw := range sortedKeys(ch.Snapshots) {
-		snapshot := ch.Snapshots[gw]
+		snapshot, own := ch.Snapshots[gw], prefix+gw.Namespace+"/"+gw.Name+" "
 		tables := map[string]*route.RouteConfiguration{}
 		for _, r := range snapshot.Of(xds.RouteType) {
 			tables[r.Name] = decodeAs(s.t, r, &route.RouteConfiguration{})
@@ -103,7 +103,7 @@ func (s *static) add(prefix string, ch translate.Changes, port func() uint32) {
 			c.ClusterDiscoveryType, c.EdsClusterConfig = &cluster.Cluster_Type{Type: cluster.Cluster_STATIC}, nil
 			s.inline(c.ProtoReflect(), nil)
 			if unlike(s.clusters, c.Name, c) {
-				c.Name = prefix + c.Name
+				c.Name = own + c.Name
 				c.LoadAssignment.ClusterName = c.Name
 			} else if s.clusters[c.Name] != nil {
 				continue
@@ -114,7 +114,7 @@ func (s *static) add(prefix string, ch translate.Changes, port func() uint32) {
 		for _, r := range snapshot.Of(xds.SecretType) {
 			sec := decodeAs(s.t, r, &tls.Secret{})
 			if unlike(s.secrets, sec.Name, sec) {
-				sec.Name = prefix + sec.Name
+				sec.Name = own + sec.Name
 			} else if s.secrets[sec.Name] != nil {
 				continue
 			}
