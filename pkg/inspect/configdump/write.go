@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/egctl/egctl/pkg/translate/xds"
 )
 
 // Format is how a dump is written.
@@ -105,7 +106,7 @@ func (d *Dump) encode(t Type) ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"@type":"%senvoy.admin.v3.%s"`, typePrefix, s.message)
 	if len(elements) > 0 {
-		fmt.Fprintf(&b, `,"%s":[`, s.field)
+		fmt.Fprintf(&b, `,"%s":[`, s.list)
 		for i, e := range elements {
 			if i > 0 {
 				b.WriteByte(',')
@@ -128,24 +129,51 @@ func (d *Dump) elements(t Type) ([][]byte, error) {
 	for start := 0; start < len(list); start += chunk {
 		g.Go(func() error {
 			for i := start; i < min(start+chunk, len(list)); i++ {
-				m, hidden, err := message(list[i])
-				if err != nil {
+				var err error
+				if elements[i], err = sections[t].element(list[i]); err != nil {
 					return err
-				}
-				body := list[i].Any()
-				if hidden {
-					if body, err = anypb.New(m); err != nil {
-						return fmt.Errorf("encode %s %q: %w", t, list[i].Name, err)
-					}
-				}
-				if elements[i], err = marshal.Marshal(sections[t].wrap(list[i], body)); err != nil {
-					return fmt.Errorf("encode %s %q: %w", t, list[i].Name, err)
 				}
 			}
 			return nil
 		})
 	}
 	return elements, g.Wait()
+}
+
+// element encodes one resource as its section presents it. The few fields
+// around it are written by hand: packing it for protojson means to decode it a
+// second time.
+func (s section) element(r *xds.Resource) ([]byte, error) {
+	m, _, err := message(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := marshal.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s %q: %w", r.Type, r.Name, err)
+	}
+	b := make([]byte, 0, len(body)+256)
+	b = append(b, '{')
+	if s.named {
+		name, err := json.Marshal(r.Name)
+		if err != nil {
+			return nil, fmt.Errorf("encode name of %s %q: %w", r.Type, r.Name, err)
+		}
+		b = fmt.Appendf(b, `"name":%s,`, name)
+	}
+	if s.state != "" {
+		b = fmt.Appendf(b, `"%s":{`, s.state)
+	}
+	b = fmt.Appendf(b, `"version_info":"%s","%s":{"@type":"%s"`, r.Version(), s.resource, r.Type)
+	fields := bytes.TrimLeft(body[1:], " ")
+	if fields[0] != '}' {
+		b = append(b, ',')
+	}
+	b = append(b, fields...)
+	if s.state != "" {
+		b = append(b, '}')
+	}
+	return append(b, '}'), nil
 }
 
 // tree writes the few levels above the parts, and the parts in their place.
@@ -155,7 +183,6 @@ type tree struct {
 	yaml   bool
 	depth  int
 	filled []bool // by depth: something was written there
-	buf    bytes.Buffer
 }
 
 func newTree(w *bufio.Writer, f Format) *tree {
@@ -231,13 +258,7 @@ func (t *tree) item(body []byte) {
 		(&yamlWriter{w: t.w, src: body}).value(t.depth+1, true)
 		return
 	}
-	t.buf.Reset()
-	if err := json.Indent(&t.buf, body, strings.Repeat("  ", t.depth), "  "); err != nil {
-		// What protojson wrote is JSON; should it not be, show it as it is.
-		t.w.Write(body)
-		return
-	}
-	t.w.Write(t.buf.Bytes())
+	writeIndented(t.w, body, t.depth)
 }
 
 func (t *tree) end() {
