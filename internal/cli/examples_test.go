@@ -12,7 +12,10 @@ import (
 )
 
 // elsewhere are the commands whose examples other tests run, and why.
-var elsewhere = map[string]string{}
+var elsewhere = map[string]string{
+	"quickstart": "run with a real Envoy by the tests of the binary",
+	"run":        "run with a real Envoy by the tests of the binary",
+}
 
 var port = regexp.MustCompile(`:\d{4}\b`)
 

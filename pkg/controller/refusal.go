@@ -121,7 +121,7 @@ func originsOf(r *ads.Rejection) []store.Key {
 }
 
 func keyOf(o finding.Object) store.Key {
-	return store.Key{Kind: store.Kind{Group: o.Group, Kind: o.Kind}, Namespace: o.Namespace, Name: o.Name}
+	return store.ID{Kind: store.Kind{Group: o.Group, Kind: o.Kind}, Namespace: o.Namespace, Name: o.Name}.Key()
 }
 
 func find(list []*xds.Resource, name string) *xds.Resource {
@@ -178,7 +178,7 @@ func routeObjects(r *route.Route) []store.Key {
 	for _, v := range r.GetMetadata().GetFilterMetadata()["envoy-gateway"].GetFields()["resources"].GetListValue().GetValues() {
 		f := v.GetStructValue().GetFields()
 		kind := f["kind"].GetStringValue()
-		keys = append(keys, store.Key{Kind: store.Kind{Group: store.HTTPRoute.Group, Kind: kind}, Namespace: f["namespace"].GetStringValue(), Name: f["name"].GetStringValue()})
+		keys = append(keys, store.ID{Kind: store.Kind{Group: store.HTTPRoute.Group, Kind: kind}, Namespace: f["namespace"].GetStringValue(), Name: f["name"].GetStringValue()}.Key())
 	}
 	return keys
 }

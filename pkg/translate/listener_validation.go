@@ -98,11 +98,11 @@ var frontendTrust = incr.NewQuery("frontend trust", func(c *incr.Context, f fron
 
 // trustRef is the object that a CA certificate reference names.
 func trustRef(from store.Key, ref gateway.ObjectReference) store.Key {
-	k := store.Key{Kind: store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)}, Name: string(ref.Name)}
-	if k.Kind != store.ClusterTrustBundle {
-		k.Namespace = string(or(ref.Namespace, gateway.Namespace(from.Namespace)))
+	id := store.ID{Kind: store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)}, Name: string(ref.Name)}
+	if id.Kind != store.ClusterTrustBundle {
+		id.Namespace = string(or(ref.Namespace, gateway.Namespace(from.Namespace)))
 	}
-	return k
+	return id.Key()
 }
 
 func appendPEM(b *strings.Builder, pem string) {

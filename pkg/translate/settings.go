@@ -32,7 +32,7 @@ func DefaultSettings() Settings {
 	return Settings{ControllerName: DefaultControllerName, ListenAddress: "0.0.0.0", PortShift: 10000, DrainTimeout: time.Minute}
 }
 
-var settingsKey = store.Key{Kind: store.SettingsKind, Name: "settings"}
+var settingsKey = store.ID{Kind: store.SettingsKind, Name: "settings"}.Key()
 
 func settings(c *incr.Context) Settings {
 	v, ok := store.Get[*store.Value[Settings]](c, settingsKey)
@@ -71,7 +71,7 @@ type Address struct {
 
 // InfrastructureKey is where the Infrastructure of a Gateway is stored.
 func InfrastructureKey(gateway store.Key) store.Key {
-	return store.Key{Kind: store.InfrastructureKind, Namespace: gateway.Namespace, Name: gateway.Name}
+	return store.ID{Kind: store.InfrastructureKind, Namespace: gateway.Namespace, Name: gateway.Name}.Key()
 }
 
 // Rejection is stored for an object that Envoy refused. The object's part is
@@ -85,7 +85,7 @@ type Rejection struct {
 
 // RejectionKey is where the Rejection of an object is stored.
 func RejectionKey(object store.Key) store.Key {
-	return store.Key{Kind: store.RejectionKind, Namespace: object.Namespace, Name: object.Kind.Kind + "." + object.Name}
+	return store.ID{Kind: store.RejectionKind, Namespace: object.Namespace, Name: object.Kind.Kind + "." + object.Name}.Key()
 }
 
 // rejected returns what Envoy said about this generation of the object.

@@ -250,12 +250,12 @@ func (w *World) envoyProxy() store.Object {
 }
 
 func (w *World) infrastructure() store.Object {
-	k := translate.InfrastructureKey(store.Key{Kind: store.Gateway, Namespace: w.ns(), Name: pick(w, "gw0", "gw1")})
+	k := translate.InfrastructureKey(store.ID{Kind: store.Gateway, Namespace: w.ns(), Name: pick(w, "gw0", "gw1")}.Key())
 	return store.PutValue(k, translate.Infrastructure{Ready: w.chance(0.7), Addresses: []translate.Address{{Value: "10.0.0.1"}}}).Object
 }
 
 func (w *World) rejection() store.Object {
-	k := translate.RejectionKey(store.Key{Kind: store.HTTPRoute, Namespace: w.ns(), Name: fmt.Sprintf("http%d", w.rng.IntN(6))})
+	k := translate.RejectionKey(store.ID{Kind: store.HTTPRoute, Namespace: w.ns(), Name: fmt.Sprintf("http%d", w.rng.IntN(6))}.Key())
 	return store.PutValue(k, translate.Rejection{Generation: int64(1 + w.rng.IntN(3)), Message: "no"}).Object
 }
 
