@@ -39,6 +39,11 @@ type Resource struct {
 	Origins []finding.Object
 }
 
+// Format prints type, name and version, whatever the verb.
+func (r Resource) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "%s %s@%s", string(r.Type), r.Name, r.Version())
+}
+
 // Body is an encoded message. It does not print: that of a Secret holds a private
 // key, and those of others are no reading matter.
 type Body []byte
@@ -76,7 +81,7 @@ func Encode(t Type, name string, m proto.Message, origins ...finding.Object) (*R
 }
 
 // Version is the resource version sent to Envoy.
-func (r *Resource) Version() string { return fmt.Sprintf("%016x", r.Hash) }
+func (r Resource) Version() string { return fmt.Sprintf("%016x", r.Hash) }
 
 // Any returns the resource as it goes on the wire; the bytes are shared.
 func (r *Resource) Any() *anypb.Any { return &anypb.Any{TypeUrl: string(r.Type), Value: r.Body} }
