@@ -205,3 +205,30 @@ func TestWriteKeysGateways(t *testing.T) {
 		}
 	}
 }
+
+// TestEncodeTable compares with protojson, which encodes a table in one go.
+func TestEncodeTable(t *testing.T) {
+	var hosts []*route.VirtualHost
+	for i := range 200 {
+		hosts = append(hosts, host(fmt.Sprintf("host-%d", i), "one"))
+	}
+	for name, m := range map[string]*route.RouteConfiguration{
+		"empty":    {},
+		"no hosts": {Name: "a", IgnorePortInHostMatching: true},
+		"no name":  {VirtualHosts: hosts[:1]},
+		"full":     {Name: "a", VirtualHosts: hosts, IgnorePortInHostMatching: true, RequestHeadersToRemove: []string{"x"}},
+	} {
+		got, err := encodeTable(resource(t, xds.RouteType, "a", m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := marshal.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var a, b any
+		if json.Unmarshal(got, &a) != nil || json.Unmarshal(whole, &b) != nil || !reflect.DeepEqual(a, b) {
+			t.Errorf("%s: %s\nwant %s", name, got, whole)
+		}
+	}
+}
