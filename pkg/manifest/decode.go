@@ -254,7 +254,9 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, info *typeInfo, p *pa
 		f, known := info.fields[name]
 		if !known {
 			d.say(CodeUnknownField, &at, fmt.Sprintf("unknown field %q has no effect", name), didYouMean(name, info.names()))
-			return nil
+			// What has no effect must still be finite.
+			_, err := d.walk.value(c, depth+1)
+			return err
 		}
 		field := v.FieldByIndex(f.index)
 		if again {
