@@ -62,6 +62,8 @@ threshold of --fail-on.`,
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.AddCommand(
+		newQuickstart(s),
+		newRun(s),
 		newTranslate(s),
 		newValidate(s, version),
 		newExplain(s),

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"slices"
 	"strings"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -54,7 +55,7 @@ var attachments = incr.NewQuery("attachments", func(c *incr.Context, k store.Key
 	}
 	if common.UseDefaultGateways == gateway.GatewayDefaultScopeAll {
 		for _, gw := range managedGateways.Get(c, struct{}{}) {
-			if !isDefaultGateway.Get(c, gw) {
+			if !isDefaultGateway.Get(c, gw) || slices.ContainsFunc(out, func(a attachment) bool { return wholeGateway(&a, gw) }) {
 				continue
 			}
 			a := attachment{Ref: refTo(gw), Gateway: gw}
@@ -69,6 +70,12 @@ var isDefaultGateway = incr.NewQuery("default gateway", func(c *incr.Context, k 
 	g, ok := managedGateway(c, k)
 	return ok && g.Spec.DefaultScope == gateway.GatewayDefaultScopeAll
 }, incr.Equal[store.Key](equal[bool]))
+
+// wholeGateway says whether a parentRef names all of a Gateway, so that being
+// one of its defaults adds nothing.
+func wholeGateway(a *attachment, gw store.Key) bool {
+	return a.Gateway == gw && or(a.Ref.Kind, "Gateway") == "Gateway" && or(a.Ref.SectionName, "") == "" && or(a.Ref.Port, 0) == 0
+}
 
 func refTo(gw store.Key) gateway.ParentReference {
 	ns := gateway.Namespace(gw.Namespace)
@@ -99,7 +106,10 @@ func gatewayOf(c *incr.Context, parent store.Key) (store.Key, bool) {
 func attach(c *incr.Context, a *attachment, route, parent store.Key, field string, hostnames []string) {
 	matched, admitted, accepting := false, false, false
 	for _, l := range ownListeners.Get(c, parent) {
-		if a.Ref.SectionName != nil && string(*a.Ref.SectionName) != l.Key.Name || a.Ref.Port != nil && int32(*a.Ref.Port) != l.Port {
+		if s := or(a.Ref.SectionName, ""); s != "" && string(s) != l.Key.Name {
+			continue
+		}
+		if p := or(a.Ref.Port, 0); p != 0 && int32(p) != l.Port {
 			continue
 		}
 		matched = true
@@ -145,11 +155,11 @@ func carriesHostnames(k store.Kind) bool {
 
 func wanted(ref *gateway.ParentReference) string {
 	var b strings.Builder
-	if ref.SectionName != nil {
-		b.WriteString(" named " + string(*ref.SectionName))
+	if s := or(ref.SectionName, ""); s != "" {
+		b.WriteString(" named " + string(s))
 	}
-	if ref.Port != nil {
-		b.WriteString(" on port " + itoa(int32(*ref.Port)))
+	if p := or(ref.Port, 0); p != 0 {
+		b.WriteString(" on port " + itoa(int32(p)))
 	}
 	return b.String()
 }

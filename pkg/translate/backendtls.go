@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -17,6 +19,9 @@ type upstreamTLS struct {
 	TLS *ir.TLSUpstream
 	// Problem says why the backend cannot be verified; requests must not reach it.
 	Problem string
+	// Asked says that nothing but appProtocol asks for TLS. Who only carries
+	// connections leaves that to the client.
+	Asked bool
 }
 
 // backendTLS finds the policy in force for a backend port: one that names the
@@ -25,7 +30,7 @@ var backendTLS = incr.NewQuery("backend TLS", func(c *incr.Context, k backendPor
 	policy, _ := policyInForce(c, k)
 	if policy == nil {
 		if p := servicePorts.Get(c, k); p.TLS {
-			return upstreamTLS{Problem: "its appProtocol asks for TLS, and no BackendTLSPolicy says how to verify it"}
+			return upstreamTLS{Asked: true, Problem: "its appProtocol asks for TLS, and no BackendTLSPolicy says how to verify it"}
 		}
 		return upstreamTLS{}
 	}
@@ -34,8 +39,11 @@ var backendTLS = incr.NewQuery("backend TLS", func(c *incr.Context, k backendPor
 	if !caUsable(c, policy) {
 		return upstreamTLS{Problem: pk.String() + " has no usable CA certificate"}
 	}
+	if !usableSNI(v.Hostname) {
+		return upstreamTLS{Problem: pk.String() + " has no usable hostname"}
+	}
 	t := &ir.TLSUpstream{Source: ir.Source{Object: pk, Path: "spec.validation"}, SNI: string(v.Hostname)}
-	if v.WellKnownCACertificates == nil {
+	if or(v.WellKnownCACertificates, "") == "" {
 		t.CASecret = policyTrustName(pk)
 	}
 	for _, san := range v.SubjectAltNames {
@@ -47,6 +55,11 @@ var backendTLS = incr.NewQuery("backend TLS", func(c *incr.Context, k backendPor
 	}
 	return upstreamTLS{TLS: t}
 })
+
+// usableSNI says whether the API server would admit the hostname of a policy.
+func usableSNI(h gateway.PreciseHostname) bool {
+	return len(validation.IsDNS1123Subdomain(string(h))) == 0
+}
 
 // policyInForce returns the BackendTLSPolicy for a backend port, and which of
 // its targetRefs it is.
@@ -63,7 +76,7 @@ func policyInForce(c *incr.Context, k backendPortKey) (*gateway.BackendTLSPolicy
 			if !targets(&t, k.Backend) {
 				continue
 			}
-			section := t.SectionName != nil
+			section := or(t.SectionName, "") != ""
 			if section && string(*t.SectionName) != port.PortName {
 				continue
 			}
@@ -81,8 +94,8 @@ func targets(t *gateway.LocalPolicyTargetReferenceWithSectionName, k store.Key) 
 
 // caUsable says whether at least one CA certificate of a policy can be used.
 func caUsable(c *incr.Context, p *gateway.BackendTLSPolicy) bool {
-	if p.Spec.Validation.WellKnownCACertificates != nil {
-		return *p.Spec.Validation.WellKnownCACertificates == gateway.WellKnownCACertificatesSystem
+	if known := or(p.Spec.Validation.WellKnownCACertificates, ""); known != "" {
+		return known == gateway.WellKnownCACertificatesSystem
 	}
 	for _, ref := range p.Spec.Validation.CACertificateRefs {
 		if k := localTrustRef(p.Namespace, ref); trustKind(k.Kind) && trustProblem.Get(c, k) == "" {
@@ -134,14 +147,22 @@ func policyIssues(c *incr.Context, p *gateway.BackendTLSPolicy) []issue {
 			issues = append(issues, policyCARef.at(k, field, "", "%s %s", to, problem))
 		}
 	}
-	if !usable {
+	if known := or(p.Spec.Validation.WellKnownCACertificates, ""); known != "" && !usable {
+		issues = append(issues, policyWellKnown.at(k, "spec.validation.wellKnownCACertificates", "use System", "the set %q is not known", known))
+	} else if !usable {
 		issues = append(issues, policyNoCA.at(k, "spec.validation.caCertificateRefs", "", "none of the CA certificates can be used"))
+	}
+	if h := p.Spec.Validation.Hostname; !usableSNI(h) {
+		issues = append(issues, policyHostname.at(k, "spec.validation.hostname", "", "%q is not a hostname", h))
 	}
 	inForce, conflict := false, (*gateway.BackendTLSPolicy)(nil)
 	for i, t := range p.Spec.TargetRefs {
 		other, ok := rival(c, p, &t)
+		section := string(or(t.SectionName, ""))
 		if !ok {
 			issues = append(issues, policyTargetNotFound.at(k, path("spec", "targetRefs", i), "", "%s %s/%s does not exist", t.Kind, p.Namespace, t.Name))
+		} else if section != "" && !portNamed.Get(c, namedPort{store.Key{Kind: store.Kind{Group: string(t.Group), Kind: string(t.Kind)}, Namespace: p.Namespace, Name: string(t.Name)}, section}) {
+			issues = append(issues, policyTargetNotFound.at(k, path("spec", "targetRefs", i, "sectionName"), "", "%s %s/%s has no port named %s", t.Kind, p.Namespace, t.Name, section))
 		}
 		if other == nil {
 			inForce = true
@@ -174,6 +195,26 @@ func rival(c *incr.Context, p *gateway.BackendTLSPolicy, t *gateway.LocalPolicyT
 	}
 	return oldest, exists(c, k)
 }
+
+// namedPort is a port of a backend by its name.
+type namedPort struct {
+	Backend store.Key
+	Name    string
+}
+
+var portNamed = incr.NewQuery("port named", func(c *incr.Context, k namedPort) bool {
+	switch o, _ := store.Get[store.Object](c, k.Backend); o := o.(type) {
+	case *core.Service:
+		return slices.ContainsFunc(o.Spec.Ports, func(p core.ServicePort) bool { return p.Name == k.Name })
+	case *store.ServiceImportObject:
+		for i := range o.Spec.Ports {
+			if o.Spec.Ports[i].Name == k.Name {
+				return true
+			}
+		}
+	}
+	return false
+}, incr.Equal[namedPort](equal[bool]))
 
 var objectExists = incr.NewQuery("exists", func(c *incr.Context, k store.Key) bool {
 	_, ok := store.Get[store.Object](c, k)

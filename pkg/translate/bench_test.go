@@ -9,7 +9,7 @@ import (
 
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
-	"github.com/egctl/egctl/pkg/translate/internal/world"
+	"github.com/egctl/egctl/pkg/translate/testworld"
 )
 
 // BenchmarkEvent measures what one event costs the translator, from the change
@@ -17,7 +17,8 @@ import (
 // figure cpu-µs/op is processor time of the whole process, garbage collection
 // included. `make bench` publishes it in docs/performance.md.
 func BenchmarkEvent(b *testing.B) {
-	for _, f := range []world.Fleet{{1, 100}, {1, 1000}, {1, 5000}, {1, 10000}, {100, 1000}, {100, 5000}, {100, 10000}} {
+	for _, size := range [][2]int{{1, 100}, {1, 1000}, {1, 5000}, {1, 10000}, {100, 1000}, {100, 5000}, {100, 10000}} {
+		f := testworld.Fleet{Gateways: size[0], Routes: size[1]}
 		events := []struct {
 			name string
 			next func(i int) store.Object
@@ -30,7 +31,7 @@ func BenchmarkEvent(b *testing.B) {
 		for _, e := range events {
 			b.Run(fmt.Sprintf("gateways=%d/routes=%d/%s", f.Gateways, f.Routes, e.name), func(b *testing.B) {
 				tr := translate.New(settings())
-				tr.Store.Apply(world.Changes(f.Objects()...)...)
+				tr.Store.Apply(testworld.Changes(f.Objects()...)...)
 				tr.Update()
 				runtime.GC()
 				b.ReportAllocs()
@@ -50,8 +51,8 @@ func BenchmarkEvent(b *testing.B) {
 func BenchmarkFull(b *testing.B) {
 	for _, routes := range []int{100, 1000, 5000, 10000} {
 		b.Run(fmt.Sprintf("routes=%d", routes), func(b *testing.B) {
-			f := world.Fleet{Gateways: 1, Routes: routes}
-			changes := world.Changes(f.Objects()...)
+			f := testworld.Fleet{Gateways: 1, Routes: routes}
+			changes := testworld.Changes(f.Objects()...)
 			b.ReportAllocs()
 			var keep *translate.Translator
 			for range b.N {

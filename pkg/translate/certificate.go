@@ -1,6 +1,9 @@
 package translate
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -26,11 +29,28 @@ var certificateProblem = incr.NewQuery("certificate problem", func(c *incr.Conte
 	if len(crt) == 0 || len(key) == 0 {
 		return fmt.Sprintf("has no %s and %s", core.TLSCertKey, core.TLSPrivateKeyKey)
 	}
-	if _, err := tls.X509KeyPair(crt, key); err != nil {
+	pair, err := tls.X509KeyPair(crt, key)
+	if err != nil {
 		return "is not a key pair: " + err.Error()
 	}
-	return ""
+	return weakKey(pair.PrivateKey)
 }, incr.Equal[store.Key](equal[string]))
+
+// weakKey says why Envoy would refuse a private key; empty if it would not. A
+// listener whose key is refused waits for a better one with all its port.
+func weakKey(key any) string {
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		if k.N.BitLen() < 2048 {
+			return fmt.Sprintf("has an RSA key of %d bits; Envoy takes 2048 and more", k.N.BitLen())
+		}
+	case *ecdsa.PrivateKey:
+		if k.Curve != elliptic.P256() && k.Curve != elliptic.P384() && k.Curve != elliptic.P521() {
+			return "has an ECDSA key on " + k.Params().Name + "; Envoy takes P-256, P-384 and P-521"
+		}
+	}
+	return ""
+}
 
 // certificateSecret is the SDS resource of a key pair; nil while it is unusable.
 var certificateSecret = incr.NewQuery("certificate secret", func(c *incr.Context, k store.Key) *xds.Resource {

@@ -60,6 +60,11 @@ var gatewayClusters = incr.NewQuery("gateway clusters", func(c *incr.Context, gw
 		}
 		for _, r := range routes[l.Key] {
 			if !httpKind(r.Route.Kind) {
+				if l.Protocol != ir.ListenerTLS {
+					if first, ok := carrier(c, gw, l); !ok || first != r.Route {
+						continue // it carries nothing
+					}
+				}
 				add(l4Clusters(c, l4Key{r.Route, l4Protocol(&l.Listener)})...)
 			} else if !seen[r.Route] {
 				seen[r.Route] = true
@@ -147,11 +152,14 @@ func l4Protocol(l *ir.Listener) ir.Protocol {
 // l4Clusters lists the clusters of a route that carries connections.
 func l4Clusters(c *incr.Context, k l4Key) []ir.ClusterKey {
 	if k.Protocol == ir.UDP {
+		if l4Rule.Get(c, k).Refused {
+			return nil
+		}
 		return []ir.ClusterKey{udpCluster(k.Route)}
 	}
 	var keys []ir.ClusterKey
 	for _, d := range l4Rule.Get(c, k).Destinations {
-		if d.Valid {
+		if d.Valid && d.Weight > 0 {
 			keys = append(keys, d.Cluster)
 		}
 	}

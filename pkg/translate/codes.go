@@ -47,6 +47,10 @@ var (
 		"Listener filters may be of the type ExternalAuth with an existing backend. The listener is left out rather than served without its filter.")
 	listenerOverlap = define("EG2022", finding.Info, "", "", "TLS listeners overlap",
 		"Two TLS listeners of a port have hostnames that match common names. Clients may reuse a connection for a name of the other listener; such requests are answered 421, which makes them open a new connection.")
+	listenerInvalid = define("EG2023", finding.Error, accepted, "UnsupportedValue", "listener value cannot be used",
+		"A listener's name, port or hostname is one that no API server would admit: names must be unique and not empty, ports between 1 and 65535, hostnames DNS names that may begin with \"*.\". The listener is left out; its neighbours are served.")
+	listenerPortTaken = define("EG2024", finding.Error, accepted, "PortUnavailable", "port is taken by another listener",
+		"Ports below 1024 are served on a port of their own above, to which the Service maps them, so that the proxy needs no privileges. A listener that asks for that very port cannot be served beside. The listener is left out; use another port.")
 	gatewayClientCertificate = define("EG2030", finding.Error, resolvedRefs, "InvalidClientCertificateRef", "client certificate for backends cannot be used",
 		"spec.tls.backend.clientCertificateRef does not name an existing Secret with a usable tls.crt and tls.key. TLS connections to backends are made without a client certificate.")
 	gatewayClientCertificateNotPermitted = define("EG2031", finding.Error, resolvedRefs, "RefNotPermitted", "client certificate for backends is not permitted",
@@ -78,11 +82,17 @@ var (
 	routeTimeout = define("EG3014", finding.Error, accepted, "UnsupportedValue", "timeout or retry value cannot be used",
 		"A duration cannot be parsed or exceeds its limit. Requests that match the rule are answered 500.")
 	routeRuleCount = define("EG3015", finding.Error, accepted, "UnsupportedValue", "route must have exactly one rule",
-		"TCPRoute, UDPRoute and TLSRoute carry connections, which cannot be matched by more than one rule. The first rule is served.")
+		"TCPRoute, UDPRoute and TLSRoute carry connections, so that there is nothing to choose a rule by. The route carries nothing.")
 	routeShadowed = define("EG3016", finding.Warning, "", "", "route never receives traffic",
 		"Another route with the same match, or an older route on the same listener, takes all traffic.")
 	routeSession = define("EG3017", finding.Error, accepted, "UnsupportedValue", "session persistence cannot be used",
 		"The session persistence settings cannot be combined with the rest of the rule. Requests are balanced without it.")
+	routeWeight = define("EG3019", finding.Error, resolvedRefs, "UnsupportedValue", "weight out of range",
+		"A weight must be between 0 and 1000000. The backend's share of the requests is answered 500.")
+	routeSessionTimeout = define("EG3020", finding.Warning, "", "", "session timeout has no effect",
+		"Envoy keeps no list of sessions, so that an absolute timeout can be kept only by the client: in a permanent cookie. The session is kept without the timeout.")
+	routeHostname = define("EG3005", finding.Warning, "", "", "hostname cannot be used",
+		"A hostname of the route is not a DNS name, so that no request can have it. The route's other hostnames are served.")
 	routePartlyInvalid = define("EG3018", finding.Error, "", "", "some rules were left out",
 		"Some rules of the route cannot be used and were left out; the others are served.")
 
@@ -117,6 +127,11 @@ var (
 		"The policy names a Service, or a port of one, that does not exist, so that it does nothing.")
 	policyCAPartly = define("EG5006", finding.Warning, "", "", "some CA certificates cannot be used",
 		"Some of the policy's CA certificates cannot be used; the others are in force.")
+
+	policyWellKnown = define("EG5007", finding.Error, accepted, "Invalid", "set of CA certificates is not known",
+		"wellKnownCACertificates names a set other than System. Requests to the policy's targets are answered 500 rather than sent without verification.")
+	policyHostname = define("EG5008", finding.Error, accepted, "Invalid", "hostname of a policy cannot be used",
+		"spec.validation.hostname is not a DNS name, so that nothing could be asked for by SNI and nothing verified. Requests to the policy's targets are answered 500 rather than sent without verification.")
 
 	// EG6xxx: Envoy.
 	envoyRejected = define("EG6001", finding.Error, accepted, "UnsupportedValue", "Envoy refused the configuration",

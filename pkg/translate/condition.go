@@ -37,6 +37,18 @@ func sentence(s string) string {
 	return s
 }
 
+// sentence says what is wrong, in which field, and what to do.
+func (i *issue) sentence() string {
+	s := i.Message
+	if i.Path != "" {
+		s += " (" + i.Path + ")"
+	}
+	if i.Hint != "" {
+		s += ": " + i.Hint
+	}
+	return sentence(s)
+}
+
 // judge makes the condition of a type from issues: false for the first issue
 // that concerns it, with the messages of all, or else true.
 func judge(kind string, issues []issue, reason, message string, generation int64) metav1.Condition {
@@ -49,14 +61,10 @@ func judge(kind string, issues []issue, reason, message string, generation int64
 		if why == "" {
 			why = i.reason
 		}
-		m := i.Message
-		if i.Path != "" {
-			m = i.Path + ": " + m
-		}
-		messages = append(messages, m)
+		messages = append(messages, i.sentence())
 	}
 	if why == "" {
 		return condition(kind, true, reason, message, generation)
 	}
-	return condition(kind, false, why, strings.Join(messages, "; "), generation)
+	return condition(kind, false, why, strings.Join(messages, " "), generation)
 }

@@ -2,7 +2,9 @@ package translate
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
+	"strings"
 
 	discovery "k8s.io/api/discovery/v1"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -18,20 +20,48 @@ import (
 // depends on it: a flapping endpoint touches nothing else.
 var loadAssignment = incr.NewQuery("load assignment", func(c *incr.Context, k ir.AssignmentKey) *xds.Resource {
 	if k.Rule == 0 {
-		return xds.LoadAssignment(k.Name(), []xds.WeightedEndpoints{{Endpoints: endpoints.Get(c, backendPortKey{k.Backend, k.Port})}}, k.Backend.Object())
+		return xds.LoadAssignment(k.Name(), []xds.WeightedEndpoints{{Endpoints: endpoints.Get(c, transportKey{backendPortKey{k.Backend, k.Port}, false})}}, k.Backend.Object())
 	}
 	var parts []xds.WeightedEndpoints
 	for _, d := range combinedDestinations(c, k) {
-		if d.Valid && d.Weight > 0 {
-			parts = append(parts, xds.WeightedEndpoints{
-				Name:      d.Cluster.Name(),
-				Weight:    d.Weight,
-				Endpoints: endpoints.Get(c, backendPortKey{d.Cluster.Backend, d.Cluster.Port}),
-			})
+		if d.Weight == 0 {
+			continue
 		}
+		part := xds.WeightedEndpoints{Weight: d.Weight}
+		if d.Valid {
+			part.Name, part.Endpoints = d.Cluster.Name(), endpoints.Get(c, transportOf(d.Cluster))
+		}
+		if len(part.Endpoints) == 0 {
+			if k.Backend.Kind != store.UDPRoute {
+				continue
+			}
+			part.Name, part.Endpoints = "discard", discarded
+		}
+		// Envoy knows a locality and an address once.
+		if i := slices.IndexFunc(parts, func(p xds.WeightedEndpoints) bool { return p.Name == part.Name }); i >= 0 {
+			parts[i].Weight += part.Weight
+			continue
+		}
+		parts = append(parts, part)
 	}
 	return xds.LoadAssignment(k.Name(), parts, k.Backend.Object())
 }, incr.Equal[ir.AssignmentKey](xds.Equal))
+
+// discarded is where the share of a backend that cannot be reached goes: the
+// others must not get it (specification of backendRefs), and Envoy's UDP proxy
+// has no way to drop datagrams. Port 9 is where they are thrown away (RFC 863),
+// whether or not somebody listens.
+var discarded = []xds.Endpoint{{Address: "127.0.0.1", Port: 9}}
+
+// transportKey is a port of a backend as TCP or UDP.
+type transportKey struct {
+	backendPortKey
+	UDP bool
+}
+
+func transportOf(k ir.ClusterKey) transportKey {
+	return transportKey{backendPortKey{k.Backend, k.Port}, k.Protocol == ir.UDP}
+}
 
 // combinedDestinations are the destinations of the rule behind a combined
 // cluster.
@@ -47,9 +77,19 @@ func combinedDestinations(c *incr.Context, k ir.AssignmentKey) []ir.Destination 
 	return l4Rule.Get(c, l4Key{Route: k.Backend, Protocol: ir.UDP}).Destinations
 }
 
-// endpoints lists the usable endpoints of a backend port, by address.
-var endpoints = incr.NewQuery("endpoints", func(c *incr.Context, k backendPortKey) []xds.Endpoint {
-	port := servicePorts.Get(c, k)
+// endpoints lists the usable endpoints of a backend port: ready ones before
+// draining ones, each by zone and address.
+//
+// The hints of EndpointSlices are not followed: they say which zone's clients
+// should use an endpoint, and a load assignment is shared by proxies of every
+// zone. What they are for, short ways, is for Envoy to do with the zones that the
+// assignment tells it.
+var endpoints = incr.NewQuery("endpoints", func(c *incr.Context, k transportKey) []xds.Endpoint {
+	ports := servicePorts
+	if k.UDP {
+		ports = datagramPorts
+	}
+	port := ports.Get(c, k.backendPortKey)
 	if !port.PortExists || port.ExternalName {
 		return nil
 	}
@@ -59,12 +99,17 @@ var endpoints = incr.NewQuery("endpoints", func(c *incr.Context, k backendPortKe
 			out = appendEndpoints(out, slice, port)
 		}
 	}
-	slices.SortFunc(out, func(a, b xds.Endpoint) int {
-		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port), compareBool(a.Draining, b.Draining))
-	})
 	// An endpoint may be in two slices for a moment while it moves between them.
-	return slices.CompactFunc(out, func(a, b xds.Endpoint) bool { return a.Address == b.Address && a.Port == b.Port })
-}, incr.Equal[backendPortKey](slices.Equal[[]xds.Endpoint]))
+	// What one of them calls ready is ready.
+	slices.SortFunc(out, func(a, b xds.Endpoint) int {
+		return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port), compareBool(a.Draining, b.Draining), cmp.Compare(b.Zone, a.Zone))
+	})
+	out = slices.CompactFunc(out, func(a, b xds.Endpoint) bool { return a.Address == b.Address && a.Port == b.Port })
+	slices.SortStableFunc(out, func(a, b xds.Endpoint) int {
+		return cmp.Or(compareBool(a.Draining, b.Draining), cmp.Compare(a.Zone, b.Zone))
+	})
+	return out
+}, incr.Equal[transportKey](slices.Equal[[]xds.Endpoint]))
 
 func compareBool(a, b bool) int {
 	switch {
@@ -78,14 +123,15 @@ func compareBool(a, b bool) int {
 }
 
 // appendEndpoints reads one slice. Endpoints that are not ready but still serve
-// while they terminate are kept as draining: they finish what they have, and
-// take new requests only if nobody else can.
+// while they terminate are kept as draining: they finish what they have, keep
+// the sessions that are theirs, and take new requests only if nobody else can
+// (KEP-1669).
 func appendEndpoints(out []xds.Endpoint, slice *discovery.EndpointSlice, port servicePort) []xds.Endpoint {
 	if slice.AddressType == discovery.AddressTypeFQDN {
 		return out // a name could point anywhere; see ExternalName
 	}
 	for _, p := range slice.Ports {
-		if or(p.Name, "") != port.PortName || p.Port == nil || string(or(p.Protocol, "TCP")) != port.Transport {
+		if or(p.Name, "") != port.PortName || p.Port == nil || *p.Port < 1 || *p.Port > 65535 || string(or(p.Protocol, "TCP")) != port.Transport {
 			continue
 		}
 		for i := range slice.Endpoints {
@@ -96,9 +142,12 @@ func appendEndpoints(out []xds.Endpoint, slice *discovery.EndpointSlice, port se
 			if !ready && !(terminating && serving) {
 				continue
 			}
-			for _, a := range e.Addresses {
-				out = append(out, xds.Endpoint{Address: a, Port: *p.Port, Zone: or(e.Zone, ""), Draining: !ready})
-				break // further addresses of an endpoint mean the same place
+			if len(e.Addresses) == 0 {
+				continue
+			}
+			// Further addresses of an endpoint mean the same place.
+			if a, err := netip.ParseAddr(e.Addresses[0]); err == nil && a.Zone() == "" {
+				out = append(out, xds.Endpoint{Address: a.String(), Port: *p.Port, Zone: strings.ToValidUTF8(or(e.Zone, ""), ""), Draining: !ready})
 			}
 		}
 	}
@@ -106,9 +155,9 @@ func appendEndpoints(out []xds.Endpoint, slice *discovery.EndpointSlice, port se
 }
 
 // hasEndpoints says whether a backend port has a usable endpoint.
-var hasEndpoints = incr.NewQuery("has endpoints", func(c *incr.Context, k backendPortKey) bool {
+var hasEndpoints = incr.NewQuery("has endpoints", func(c *incr.Context, k transportKey) bool {
 	return len(endpoints.Get(c, k)) > 0
-}, incr.Equal[backendPortKey](equal[bool]))
+}, incr.Equal[transportKey](equal[bool]))
 
 // l4Key is a TLSRoute, TCPRoute or UDPRoute as carried by a kind of listener.
 type l4Key struct {
@@ -119,7 +168,9 @@ type l4Key struct {
 // l4Destinations are the resolved targets of a route that carries connections.
 type l4Destinations struct {
 	Destinations []ir.Destination
-	Issues       []issue
+	// Refused routes are not accepted and carry nothing.
+	Refused bool
+	Issues  []issue
 }
 
 // l4Rule resolves the one rule of a TLSRoute, TCPRoute or UDPRoute.
@@ -129,14 +180,13 @@ var l4Rule = incr.NewQuery("connection route", func(c *incr.Context, k l4Key) *l
 		return &l4Destinations{}
 	}
 	if message, bad := rejected(c, route); bad {
-		return &l4Destinations{Issues: []issue{envoyRejected.at(k.Route, "", "", "%s", message)}}
+		return &l4Destinations{Refused: true, Issues: []issue{envoyRejected.at(k.Route, "", "", "%s", message)}}
 	}
 	out := &l4Destinations{}
 	rules := l4Rules(route)
 	if len(rules) != 1 {
+		out.Refused = true
 		out.Issues = append(out.Issues, routeRuleCount.at(k.Route, "spec.rules", "keep one rule", "the route has %d rules", len(rules)))
-	}
-	if len(rules) == 0 {
 		return out
 	}
 	for i := range rules[0] {
@@ -147,9 +197,9 @@ var l4Rule = incr.NewQuery("connection route", func(c *incr.Context, k l4Key) *l
 		if len(issues) == 0 {
 			d.Cluster, d.Valid = key, true
 			if k.Protocol == ir.TCP {
-				if problem := backendTLS.Get(c, backendPortKey{key.Backend, key.Port}).Problem; problem != "" {
+				if t := backendTLS.Get(c, backendPortKey{key.Backend, key.Port}); t.Problem != "" && !t.Asked {
 					d.Valid = false
-					issues = append(issues, backendTLSInvalid.at(k.Route, field, "see the findings of the BackendTLSPolicy", "%s cannot be verified: %s", key.Backend, problem))
+					issues = append(issues, backendTLSInvalid.at(k.Route, field, "see the findings of the BackendTLSPolicy", "%s cannot be verified: %s", key.Backend, t.Problem))
 				}
 			}
 		}
@@ -158,7 +208,7 @@ var l4Rule = incr.NewQuery("connection route", func(c *incr.Context, k l4Key) *l
 	}
 	return out
 }, incr.Recover(func(k l4Key, reason any) *l4Destinations {
-	return &l4Destinations{Issues: []issue{internalFault.at(k.Route, "", "report this fault", "%v", reason)}}
+	return &l4Destinations{Refused: true, Issues: []issue{internalFault.at(k.Route, "", "report this fault", "%v", reason)}}
 }))
 
 // l4Rules returns the backendRefs of each rule.

@@ -39,7 +39,7 @@ var envoyListener = incr.NewQuery("envoy listener", func(c *incr.Context, b bind
 	spec := xds.ListenerSpec{
 		Name:    b.Name(),
 		Address: s.ListenAddress,
-		Port:    uint32(s.boundPort(b.Port)),
+		Port:    uint32(s.BoundPort(b.Port)),
 		UDP:     b.UDP,
 		Origin:  b.Gateway.Object(),
 	}
@@ -91,26 +91,40 @@ func terminate(l *ir.Listener) *xds.ServerTLS {
 	return t
 }
 
-// tlsChains makes a chain for each TLSRoute of a listener. Where two routes
-// claim a name the older one has it, and a name that a more specific listener
-// of the port has is left to that.
+// tlsChains makes a chain for each TLSRoute of a listener, and for a TCPRoute
+// one for all names of the listener. Where two routes claim a name it is a
+// TLSRoute's, which chose it, before a TCPRoute's, and the older one's; and a name
+// that a more specific listener of the port has is left to that.
 func tlsChains(c *incr.Context, gw store.Key, l *listener) []xds.Chain {
 	var names []string
-	me := -1
+	me, general := -1, false
 	for _, other := range gatewayListeners.Get(c, gw).All {
 		if other.Served && other.Port == l.Port && other.SNI() {
 			if other.Key == l.Key {
 				me = len(names)
+			} else if hostnameMatches(other.Hostname, l.Hostname) {
+				general = true
 			}
 			names = append(names, other.Hostname)
 		}
 	}
 	claimed := map[string]bool{}
 	var chains []xds.Chain
-	for _, r := range byAge(c, gatewayRoutes.Get(c, gw)[l.Key]) {
+	routes := byAge(c, gatewayRoutes.Get(c, gw)[l.Key])
+	slices.SortStableFunc(routes, func(a, b attachedRoute) int {
+		return compareBool(a.Route.Kind != store.TLSRoute, b.Route.Kind != store.TLSRoute)
+	})
+	for _, r := range routes {
+		if l4Rule.Get(c, l4Key{r.Route, l4Protocol(&l.Listener)}).Refused {
+			continue
+		}
+		hostnames := r.Hostnames
+		if !carriesHostnames(r.Route.Kind) {
+			hostnames = []string{l.Hostname}
+		}
 		var own []string
 		any := false
-		for _, h := range r.Hostnames {
+		for _, h := range hostnames {
 			if owner(names, h) != me || claimed[h] {
 				continue
 			}
@@ -124,31 +138,49 @@ func tlsChains(c *incr.Context, gw store.Key, l *listener) []xds.Chain {
 		if !any && len(own) == 0 {
 			continue
 		}
-		if any {
-			own = nil
-		}
 		chain := xds.Chain{
-			Name:        routePrefix(r.Route) + "/" + listenerName(gw, l.Key),
-			ServerNames: own,
-			SNI:         true,
-			TCP:         tcpChain(c, gw, l, r.Route),
+			Name: routePrefix(r.Route) + "/" + listenerName(gw, l.Key),
+			SNI:  true,
+			TCP:  tcpChain(c, gw, l, r.Route),
+		}
+		if !any {
+			chain.ServerNames = own
 		}
 		if !l.Passthrough {
 			chain.TLS = terminate(&l.Listener)
 		}
 		chains = append(chains, chain)
 	}
+	if general && !claimed[l.Hostname] {
+		// The rest of this listener's names must not fall to a less specific
+		// listener ("listener isolation").
+		chains = append(chains, xds.Chain{
+			Name:        "none/" + listenerName(gw, l.Key),
+			ServerNames: serverNames(l.Hostname),
+			SNI:         true,
+			TCP:         &xds.TCPChain{StatPrefix: statPrefix(l)},
+		})
+	}
 	return chains
 }
 
-// connectionChain is the chain of the oldest TCPRoute or UDPRoute on a listener:
+// carrier returns the oldest accepted TCPRoute or UDPRoute on a listener:
 // nothing tells connections apart, so one route takes them all.
+func carrier(c *incr.Context, gw store.Key, l *listener) (store.Key, bool) {
+	for _, r := range byAge(c, gatewayRoutes.Get(c, gw)[l.Key]) {
+		if r.Route.Kind != store.TLSRoute && !l4Rule.Get(c, l4Key{r.Route, l4Protocol(&l.Listener)}).Refused {
+			return r.Route, true
+		}
+	}
+	return store.Key{}, false
+}
+
+// connectionChain is the chain of a TCP or UDP listener.
 func connectionChain(c *incr.Context, gw store.Key, l *listener) (xds.Chain, bool) {
-	routes := byAge(c, gatewayRoutes.Get(c, gw)[l.Key])
-	if len(routes) == 0 {
+	r, ok := carrier(c, gw, l)
+	if !ok {
 		return xds.Chain{}, false
 	}
-	r := routes[0].Route
 	chain := xds.Chain{Name: routePrefix(r) + "/" + listenerName(gw, l.Key)}
 	if l.Protocol == ir.ListenerUDP {
 		chain.UDP = &xds.UDPChain{Cluster: udpCluster(r).Name()}
@@ -158,8 +190,10 @@ func connectionChain(c *incr.Context, gw store.Key, l *listener) (xds.Chain, boo
 	return chain, true
 }
 
+func statPrefix(l *listener) string { return strings.ToLower(string(l.Protocol)) + "-" + itoa(l.Port) }
+
 func tcpChain(c *incr.Context, gw store.Key, l *listener, route store.Key) *xds.TCPChain {
-	t := &xds.TCPChain{StatPrefix: strings.ToLower(string(l.Protocol)) + "-" + itoa(l.Port)}
+	t := &xds.TCPChain{StatPrefix: statPrefix(l)}
 	for _, d := range l4Rule.Get(c, l4Key{route, l4Protocol(&l.Listener)}).Destinations {
 		if d.Weight == 0 {
 			continue

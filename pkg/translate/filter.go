@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"regexp"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ type treatment struct {
 }
 
 // resolveFilters reads the filters of a rule or a backendRef.
-func resolveFilters(c *incr.Context, k store.Key, field string, filters []gateway.HTTPRouteFilter, matches []ir.Match) (treatment, []issue) {
+func resolveFilters(c *incr.Context, k store.Key, field string, filters []gateway.HTTPRouteFilter, matches []ir.Match, proto ir.Protocol) (treatment, []issue) {
 	var t treatment
 	var issues []issue
 	seen := map[gateway.HTTPRouteFilterType]bool{}
@@ -33,10 +34,11 @@ func resolveFilters(c *incr.Context, k store.Key, field string, filters []gatewa
 		p := path(field, "filters", i)
 		if seen[f.Type] && f.Type != gateway.HTTPRouteFilterRequestMirror && f.Type != gateway.HTTPRouteFilterExtensionRef {
 			issues = append(issues, routeFilterIncompatible.at(k, p+".type", "merge the two", "filter %s is given twice", f.Type))
+			t.fault = true
 			continue
 		}
 		seen[f.Type] = true
-		is, soft := t.apply(c, k, p, f, matches)
+		is, soft := t.apply(c, k, p, f, matches, proto)
 		if len(is) > 0 && !soft {
 			t.fault = true
 		}
@@ -50,7 +52,7 @@ func resolveFilters(c *incr.Context, k store.Key, field string, filters []gatewa
 }
 
 // apply reads one filter. soft issues do not stop the request.
-func (t *treatment) apply(c *incr.Context, k store.Key, p string, f *gateway.HTTPRouteFilter, matches []ir.Match) (issues []issue, soft bool) {
+func (t *treatment) apply(c *incr.Context, k store.Key, p string, f *gateway.HTTPRouteFilter, matches []ir.Match, proto ir.Protocol) (issues []issue, soft bool) {
 	missing := func(name string) []issue {
 		return []issue{routeFilterInvalid.at(k, p+"."+name, "set "+name, "filter of type %s has no settings", f.Type)}
 	}
@@ -75,14 +77,17 @@ func (t *treatment) apply(c *incr.Context, k store.Key, p string, f *gateway.HTT
 			return missing("urlRewrite"), false
 		}
 		t.rewrite = &ir.Rewrite{Hostname: string(or(f.URLRewrite.Hostname, ""))}
+		issues = checkHostname(k, p+".urlRewrite.hostname", t.rewrite.Hostname)
 		if f.URLRewrite.Path != nil {
-			t.rewrite.Path, issues = pathModifier(k, p+".urlRewrite.path", f.URLRewrite.Path, matches)
+			var more []issue
+			t.rewrite.Path, more = pathModifier(k, p+".urlRewrite.path", f.URLRewrite.Path, matches)
+			issues = append(issues, more...)
 		}
 	case gateway.HTTPRouteFilterRequestMirror:
 		if f.RequestMirror == nil {
 			return missing("requestMirror"), false
 		}
-		m, is := resolveMirror(c, k, p+".requestMirror", f.RequestMirror)
+		m, is := resolveMirror(c, k, p+".requestMirror", f.RequestMirror, proto)
 		if m != nil {
 			t.mirrors = append(t.mirrors, *m)
 		}
@@ -91,7 +96,7 @@ func (t *treatment) apply(c *incr.Context, k store.Key, p string, f *gateway.HTT
 		if f.CORS == nil {
 			return missing("cors"), false
 		}
-		t.cors = resolveCORS(k, p+".cors", f.CORS)
+		t.cors, issues = resolveCORS(k, p+".cors", f.CORS)
 	case gateway.HTTPRouteFilterExternalAuth:
 		if f.ExternalAuth == nil {
 			return missing("externalAuth"), false
@@ -112,36 +117,39 @@ func headerMutations(k store.Key, field string, f *gateway.HTTPHeaderFilter) (m 
 	check := func(p, name, value string) bool {
 		switch {
 		case !validHeader(name):
-			issues = append(issues, routeFilterInvalid.at(k, p, "", "%q is not a header name", name))
+			issues = append(issues, routeFilterInvalid.at(k, p, "use letters, digits and dashes", "%q is not a header name", name))
 		case strings.EqualFold(name, "host"):
 			issues = append(issues, routeFilterInvalid.at(k, p, "use a URLRewrite filter with a hostname", "header Host cannot be modified"))
 		case !validHeaderValue(value):
-			issues = append(issues, routeFilterInvalid.at(k, p, "", "value of header %s holds control characters", name))
+			issues = append(issues, routeFilterInvalid.at(k, p, "use up to 4096 printable characters", "value of header %s is too long or holds control characters", name))
 		default:
 			return true
 		}
 		return false
 	}
-	once := func(list []ir.Header, name string) bool {
-		for _, h := range list {
-			if strings.EqualFold(h.Name, name) {
-				return false // of equivalent names the first counts
-			}
+	actions := map[string]string{}
+	// once says whether this is the first action for a name. Of equivalent names
+	// in one list the first counts; different actions exclude each other.
+	once := func(p, action, name string) bool {
+		before, seen := actions[strings.ToLower(name)]
+		if seen && before != action {
+			issues = append(issues, routeFilterInvalid.at(k, p, "keep one of them", "header %s has both actions %s and %s", name, before, action))
 		}
-		return true
+		actions[strings.ToLower(name)] = action
+		return !seen
 	}
 	for i, h := range f.Set {
-		if check(path(field, "set", i), string(h.Name), h.Value) && once(m.Set, string(h.Name)) {
+		if p := path(field, "set", i); check(p, string(h.Name), h.Value) && once(p, "set", string(h.Name)) {
 			m.Set = append(m.Set, ir.Header{Name: string(h.Name), Value: h.Value})
 		}
 	}
 	for i, h := range f.Add {
-		if check(path(field, "add", i), string(h.Name), h.Value) && once(m.Add, string(h.Name)) {
+		if p := path(field, "add", i); check(p, string(h.Name), h.Value) && once(p, "add", string(h.Name)) {
 			m.Add = append(m.Add, ir.Header{Name: string(h.Name), Value: h.Value})
 		}
 	}
 	for i, name := range f.Remove {
-		if check(path(field, "remove", i), name, "") {
+		if p := path(field, "remove", i); check(p, name, "") && once(p, "remove", name) {
 			m.Remove = append(m.Remove, name)
 		}
 	}
@@ -156,7 +164,8 @@ func pathModifier(k store.Key, field string, in *gateway.HTTPPathModifier, match
 		if in.ReplaceFullPath == nil {
 			return nil, []issue{routeFilterInvalid.at(k, field+".replaceFullPath", "set it", "the replacement is missing")}
 		}
-		return &ir.PathModifier{Full: in.ReplaceFullPath}, nil
+		full, issues := replacement(k, field+".replaceFullPath", *in.ReplaceFullPath)
+		return &ir.PathModifier{Full: &full}, issues
 	case gateway.PrefixMatchHTTPPathModifier:
 		if in.ReplacePrefixMatch == nil {
 			return nil, []issue{routeFilterInvalid.at(k, field+".replacePrefixMatch", "set it", "the replacement is missing")}
@@ -166,11 +175,34 @@ func pathModifier(k store.Key, field string, in *gateway.HTTPPathModifier, match
 				return nil, []issue{routeFilterInvalid.at(k, field+".replacePrefixMatch", "match by PathPrefix", "the rule has a match that is not by prefix, so there is no prefix to replace")}
 			}
 		}
-		return &ir.PathModifier{Prefix: in.ReplacePrefixMatch}, nil
+		prefix, issues := replacement(k, field+".replacePrefixMatch", *in.ReplacePrefixMatch)
+		return &ir.PathModifier{Prefix: &prefix}, issues
 	default:
 		return nil, []issue{routeFilterInvalid.at(k, field+".type", "use ReplaceFullPath or ReplacePrefixMatch", "path modifier %q is not supported", in.Type)}
 	}
 }
+
+// replacement makes a path of what replaces one: it begins with a slash.
+func replacement(k store.Key, field, p string) (string, []issue) {
+	if len(p) > maxPath || !validHeaderValue(p) || strings.ContainsAny(p, " #") {
+		return "", []issue{routeFilterInvalid.at(k, field, "escape it with percent signs", "the replacement is too long or holds a character that paths cannot hold")}
+	}
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p
+	}
+	return p, nil
+}
+
+// checkHostname demands a name without wildcard.
+func checkHostname(k store.Key, field, name string) []issue {
+	if name == "" || len(name) <= 253 && hostnamePattern.MatchString(name) {
+		return nil
+	}
+	return []issue{routeFilterInvalid.at(k, field, "use a lower case DNS name", "%q is not a hostname", name)}
+}
+
+// hostnamePattern is the API's for a PreciseHostname.
+var hostnamePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
 func resolveRedirect(k store.Key, field string, in *gateway.HTTPRequestRedirectFilter, matches []ir.Match) (*ir.Redirect, []issue) {
 	r := &ir.Redirect{
@@ -179,7 +211,10 @@ func resolveRedirect(k store.Key, field string, in *gateway.HTTPRequestRedirectF
 		Port:     uint32(or(in.Port, 0)),
 		Code:     or(in.StatusCode, 302),
 	}
-	var issues []issue
+	issues := checkHostname(k, field+".hostname", r.Hostname)
+	if in.Port != nil && (*in.Port < 1 || *in.Port > 65535) {
+		issues = append(issues, routeFilterInvalid.at(k, field+".port", "use 1 to 65535", "%d is not a port", *in.Port))
+	}
 	switch r.Code {
 	case 301, 302, 303, 307, 308:
 	default:
@@ -196,46 +231,72 @@ func resolveRedirect(k store.Key, field string, in *gateway.HTTPRequestRedirectF
 	return r, issues
 }
 
-func resolveMirror(c *incr.Context, k store.Key, field string, in *gateway.HTTPRequestMirrorFilter) (*ir.Mirror, []issue) {
-	key, issues := resolveBackend(c, k, field+".backendRef", &in.BackendRef, "")
+func resolveMirror(c *incr.Context, k store.Key, field string, in *gateway.HTTPRequestMirrorFilter, proto ir.Protocol) (*ir.Mirror, []issue) {
+	key, issues := resolveBackend(c, k, field+".backendRef", &in.BackendRef, proto)
 	if len(issues) > 0 {
 		return nil, issues
 	}
-	m := &ir.Mirror{Source: ir.Source{Object: k, Path: field}, Cluster: key, Numerator: 100, Denominator: 100}
+	m := &ir.Mirror{Source: ir.Source{Object: k, Path: field}, Cluster: key}
+	n, of := int32(100), int32(100)
 	switch {
 	case in.Percent != nil && in.Fraction != nil:
 		return nil, []issue{routeFilterInvalid.at(k, field, "keep one of them", "percent and fraction are both given")}
 	case in.Percent != nil:
-		m.Numerator = uint32(max(*in.Percent, 0))
+		n = *in.Percent
 	case in.Fraction != nil:
-		m.Numerator, m.Denominator = uint32(max(in.Fraction.Numerator, 0)), uint32(max(or(in.Fraction.Denominator, 100), 0))
+		n, of = in.Fraction.Numerator, or(in.Fraction.Denominator, 100)
 	}
-	if m.Denominator == 0 || m.Numerator > m.Denominator {
-		return nil, []issue{routeFilterInvalid.at(k, field, "", "%d/%d is not a share of requests", m.Numerator, m.Denominator)}
+	if n < 0 || of < 1 || n > of {
+		return nil, []issue{routeFilterInvalid.at(k, field, "use a share between none and all", "%d/%d is not a share of requests", n, of)}
 	}
+	m.Numerator, m.Denominator = uint32(n), uint32(of)
 	return m, nil
 }
 
-func resolveCORS(k store.Key, field string, in *gateway.HTTPCORSFilter) *ir.CORS {
+func resolveCORS(k store.Key, field string, in *gateway.HTTPCORSFilter) (*ir.CORS, []issue) {
 	out := &ir.CORS{
 		Source:      ir.Source{Object: k, Path: field},
 		Credentials: or(in.AllowCredentials, false),
-		MaxAge:      time.Duration(in.MaxAge) * time.Second,
+		MaxAge:      defaultCORSMaxAge,
 	}
-	for _, o := range in.AllowOrigins {
+	if in.MaxAge > 0 {
+		out.MaxAge = time.Duration(in.MaxAge) * time.Second
+	}
+	var issues []issue
+	for i, o := range in.AllowOrigins {
+		if !originPattern.MatchString(string(o)) {
+			issues = append(issues, routeFilterInvalid.at(k, path(field, "allowOrigins", i), `write "*" or SCHEME://HOST, perhaps with a port`, "%q is not an origin", o))
+			continue
+		}
 		out.Origins = append(out.Origins, string(o))
 	}
-	for _, m := range in.AllowMethods {
-		out.Methods = append(out.Methods, string(m))
+	name := func(list *[]string, p, n string) {
+		if !validHeader(n) {
+			issues = append(issues, routeFilterInvalid.at(k, p, "", "%q is not a name that CORS headers can hold", n))
+			return
+		}
+		*list = append(*list, n)
 	}
-	for _, h := range in.AllowHeaders {
-		out.Headers = append(out.Headers, string(h))
+	for i, m := range in.AllowMethods {
+		name(&out.Methods, path(field, "allowMethods", i), string(m))
 	}
-	for _, h := range in.ExposeHeaders {
-		out.Exposed = append(out.Exposed, string(h))
+	for i, h := range in.AllowHeaders {
+		name(&out.Headers, path(field, "allowHeaders", i), string(h))
 	}
-	return out
+	for i, h := range in.ExposeHeaders {
+		if h == "*" && out.Credentials {
+			continue // browsers take it for a header of that name (GEP-1767)
+		}
+		name(&out.Exposed, path(field, "exposeHeaders", i), string(h))
+	}
+	return out, issues
 }
+
+// defaultCORSMaxAge is the specification's.
+const defaultCORSMaxAge = 5 * time.Second
+
+// originPattern is the API's for origins.
+var originPattern = regexp.MustCompile(`^(\*|https?://((\*\.)?([a-zA-Z0-9-]+\.)*[a-zA-Z0-9-]+|\*)(:[0-9]{1,5})?)$`)
 
 // resolveAuth reads an external authorisation filter (GEP-1494).
 func resolveAuth(c *incr.Context, k store.Key, field string, in *gateway.HTTPExternalAuthFilter) (*ir.ExternalAuth, []issue) {
@@ -254,12 +315,21 @@ func resolveAuth(c *incr.Context, k store.Key, field string, in *gateway.HTTPExt
 	default:
 		return nil, []issue{routeFilterInvalid.at(k, field+".protocol", "use HTTP or GRPC", "protocol %q is not supported", in.ExternalAuthProtocol)}
 	}
+	if a.Path != "" && (len(a.Path) > maxPath || !pathPattern.MatchString(a.Path)) {
+		return nil, []issue{routeFilterInvalid.at(k, field+".http.path", "escape it with percent signs", "%q is not a path", a.Path)}
+	}
+	if a.Path != "" && !strings.HasPrefix(a.Path, "/") {
+		a.Path = "/" + a.Path
+	}
 	if in.ForwardBody != nil && in.ForwardBody.MaxSize > 0 {
 		a.MaxBody = uint32(in.ForwardBody.MaxSize)
 	}
-	for i, h := range a.RequestHeaders {
-		if !validHeader(h) {
-			return nil, []issue{routeFilterInvalid.at(k, path(field, strings.ToLower(string(in.ExternalAuthProtocol)), "allowedHeaders", i), "", "%q is not a header name", h)}
+	settings := path(field, strings.ToLower(string(in.ExternalAuthProtocol)))
+	for name, list := range map[string][]string{"allowedHeaders": a.RequestHeaders, "allowedResponseHeaders": a.ResponseHeaders} {
+		for i, h := range list {
+			if !validHeader(h) {
+				return nil, []issue{routeFilterInvalid.at(k, path(settings, name, i), "use letters, digits and dashes", "%q is not a header name", h)}
+			}
 		}
 	}
 	key, issues := resolveBackend(c, k, field+".backendRef", &in.BackendRef, proto)

@@ -38,7 +38,7 @@ func gatewayStatus(c *incr.Context, k store.Key, g *gateway.Gateway) (any, []iss
 	routes := gatewayRoutes.Get(c, k)
 
 	status := &gateway.GatewayStatus{Listeners: []gateway.ListenerStatus{}}
-	good, bad := 0, 0
+	good, bad, served := 0, 0, 0
 	for _, l := range ls.All {
 		if l.Key.Owner == k {
 			issues = append(issues, l.Issues...)
@@ -56,9 +56,12 @@ func gatewayStatus(c *incr.Context, k store.Key, g *gateway.Gateway) (any, []iss
 		if l.Accepted {
 			good++
 		}
+		if l.Served {
+			served++
+		}
 	}
 	status.Conditions = append(status.Conditions, gatewayAcceptedCondition(issues, good, bad, g.Generation))
-	status.Conditions = append(status.Conditions, gatewayProgrammed(c, k, g, status, issues, good))
+	status.Conditions = append(status.Conditions, gatewayProgrammed(c, k, g, status, served))
 	if g.Spec.TLS != nil {
 		issues = append(issues, cert.Issues...)
 		status.Conditions = append(status.Conditions, judge(resolvedRefs, cert.Issues, resolvedRefs, "all references are resolved", g.Generation))
@@ -70,7 +73,7 @@ func gatewayStatus(c *incr.Context, k store.Key, g *gateway.Gateway) (any, []iss
 	}
 	attached := int32(0)
 	for _, set := range ls.Sets {
-		if slices.ContainsFunc(ls.All, func(l *listener) bool { return l.Key.Owner == set && l.Accepted }) {
+		if slices.ContainsFunc(ls.All, func(l *listener) bool { return l.Key.Owner == set && l.Served }) {
 			attached++
 		}
 	}
@@ -138,7 +141,7 @@ func gatewayAcceptedCondition(issues []issue, good, bad int, generation int64) m
 }
 
 // gatewayProgrammed reports whether proxies serve the Gateway, and where.
-func gatewayProgrammed(c *incr.Context, k store.Key, g *gateway.Gateway, status *gateway.GatewayStatus, issues []issue, good int) metav1.Condition {
+func gatewayProgrammed(c *incr.Context, k store.Key, g *gateway.Gateway, status *gateway.GatewayStatus, served int) metav1.Condition {
 	no := func(reason gateway.GatewayConditionReason, message string) metav1.Condition {
 		return condition(programmed, false, string(reason), message, g.Generation)
 	}
@@ -155,8 +158,8 @@ func gatewayProgrammed(c *incr.Context, k store.Key, g *gateway.Gateway, status 
 	switch {
 	case !gatewayAccepted.Get(c, k):
 		return no(gateway.GatewayReasonInvalid, "the Gateway is not accepted")
-	case good == 0:
-		return no(gateway.GatewayReasonInvalid, "no listener is valid")
+	case served == 0:
+		return no(gateway.GatewayReasonInvalid, "no listener can be served")
 	case settings(c).AssumeProgrammed:
 		return condition(programmed, true, programmed, "the configuration was translated", g.Generation)
 	case !known:
@@ -224,7 +227,9 @@ func listenerSetStatus(c *incr.Context, k store.Key, set *gateway.ListenerSet) (
 			AttachedRoutes: int32(len(routes[l.Key])),
 			Conditions:     listenerConditions(l, parent, gen),
 		})
-		if l.Accepted {
+		// Without a usable certificate there is nothing valid about the set, even
+		// though its listener takes routes.
+		if l.Served {
 			good++
 		} else {
 			bad++

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"regexp"
-	"strings"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -37,38 +36,56 @@ func grpcMatch(k store.Key, field string, index int, in *gateway.GRPCRouteMatch)
 	m := ir.Match{Index: index, Kind: ir.PathPrefix, Path: "/"}
 	var issues []issue
 	if in.Method != nil {
-		service, method := or(in.Method.Service, ""), or(in.Method.Method, "")
-		switch t := or(in.Method.Type, gateway.GRPCMethodMatchExact); t {
-		case gateway.GRPCMethodMatchExact:
-			switch {
-			case service != "" && method != "":
-				m.Kind, m.Path = ir.PathExact, "/"+service+"/"+method
-			case service != "":
-				m.Path = "/" + service
-			case method != "":
-				m.Kind, m.Path = ir.PathRegex, "/[^/]+/"+regexp.QuoteMeta(method)
-			}
-		case gateway.GRPCMethodMatchRegularExpression:
-			if service == "" {
-				service = "[^/]+"
-			}
-			if method == "" {
-				method = "[^/]+"
-			}
-			m.Kind, m.Path = ir.PathRegex, "/"+service+"/"+method
-			issues = append(issues, checkRegex(k, field+".method", m.Path)...)
-		default:
-			issues = append(issues, routeMatchInvalid.at(k, field+".method.type", "use Exact or RegularExpression", "method match type %q is not supported", t))
-		}
-		if strings.ContainsAny(service+method, " ") {
-			issues = append(issues, routeMatchInvalid.at(k, field+".method", "", "a method name cannot hold spaces"))
-		}
+		issues = append(issues, grpcMethod(k, field+".method", in.Method, &m)...)
 	}
 	for i, h := range in.Headers {
 		issues = append(issues, addMatch(k, path(field, "headers", i), &m.Headers, string(h.Name), h.Value, string(or(h.Type, gateway.GRPCHeaderMatchExact)), true)...)
 	}
 	return m, issues
 }
+
+// grpcMethod reads a service and a method as a path.
+func grpcMethod(k store.Key, field string, in *gateway.GRPCMethodMatch, m *ir.Match) []issue {
+	service, method := or(in.Service, ""), or(in.Method, "")
+	if service == "" && method == "" {
+		return []issue{routeMatchInvalid.at(k, field, "leave out the method match to match every call", "neither a service nor a method is named")}
+	}
+	m.AnyService = service == ""
+	switch t := or(in.Type, gateway.GRPCMethodMatchExact); t {
+	case gateway.GRPCMethodMatchExact:
+		for _, n := range []struct{ field, name string }{{"service", service}, {"method", method}} {
+			if n.name != "" && !grpcName.MatchString(n.name) {
+				return []issue{routeMatchInvalid.at(k, path(field, n.field), "use letters, digits, underscores and, in a service, dots", "%q is not the name of a gRPC %s", n.name, n.field)}
+			}
+		}
+		switch {
+		case method == "":
+			m.Path = "/" + service
+		case service == "":
+			m.Kind, m.Path = ir.PathRegex, "/[^/]+/"+regexp.QuoteMeta(method)
+		default:
+			m.Kind, m.Path = ir.PathExact, "/"+service+"/"+method
+		}
+	case gateway.GRPCMethodMatchRegularExpression:
+		// Each is an expression of its own: "a|b" must not reach over the slash.
+		group := func(name, expression string) (string, []issue) {
+			if expression == "" {
+				return "[^/]+", nil
+			}
+			return "(?:" + expression + ")", checkRegex(k, path(field, name), expression)
+		}
+		s, is := group("service", service)
+		e, more := group("method", method)
+		m.Kind, m.Path = ir.PathRegex, "/"+s+"/"+e
+		return append(is, more...)
+	default:
+		return []issue{routeMatchInvalid.at(k, field+".type", "use Exact or RegularExpression", "method match type %q is not supported", t)}
+	}
+	return nil
+}
+
+// grpcName is a name of the protobuf language, perhaps with packages.
+var grpcName = regexp.MustCompile(`^\.?[A-Za-z_][A-Za-z_0-9]*(\.[A-Za-z_][A-Za-z_0-9]*)*$`)
 
 // grpcFilters are the same filters under other types.
 func grpcFilters(fs []gateway.GRPCRouteFilter) []gateway.HTTPRouteFilter {

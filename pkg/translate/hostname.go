@@ -1,9 +1,23 @@
 package translate
 
-import "strings"
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
 
 // Hostnames are lower case. Empty matches everything; "*.example.com" matches
 // any name that ends in ".example.com", however many labels it adds.
+
+// validHostname says whether the API server would admit a hostname. Objects
+// from files were not seen by one, and Envoy refuses a whole listener or route
+// table for one bad name.
+func validHostname(h string) bool {
+	if strings.HasPrefix(h, "*") {
+		return len(validation.IsWildcardDNS1123Subdomain(h)) == 0
+	}
+	return len(validation.IsDNS1123Subdomain(h)) == 0
+}
 
 // hostnameMatches says whether every name that b stands for is matched by a.
 func hostnameMatches(a, b string) bool {
@@ -37,6 +51,9 @@ func intersections(listener string, route []string) []string {
 	}
 	var out []string
 	for _, h := range route {
+		if !validHostname(h) {
+			continue // Envoy would refuse the whole table
+		}
 		if i, ok := intersect(listener, h); ok && !contains(out, i) {
 			out = append(out, i)
 		}

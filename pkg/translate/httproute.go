@@ -2,6 +2,7 @@ package translate
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -34,13 +35,18 @@ func httpRuleInputs(k store.Key, r *gateway.HTTPRoute) []ruleInput {
 func httpMatch(k store.Key, field string, index int, in *gateway.HTTPRouteMatch) (ir.Match, []issue) {
 	m := ir.Match{Index: index, Kind: ir.PathPrefix, Path: "/", Method: string(or(in.Method, ""))}
 	var issues []issue
+	if in.Method != nil && !slices.Contains(methods, *in.Method) {
+		issues = append(issues, routeMatchInvalid.at(k, field+".method", "use one of the methods of RFC 9110 in upper case", "method %q is not supported", *in.Method))
+	}
 	if in.Path != nil {
 		m.Path = or(in.Path.Value, "/")
 		switch t := or(in.Path.Type, gateway.PathMatchPathPrefix); t {
 		case gateway.PathMatchExact:
 			m.Kind = ir.PathExact
+			issues = append(issues, checkPath(k, field+".path.value", m.Path)...)
 		case gateway.PathMatchPathPrefix:
 			m.Kind = ir.PathPrefix
+			issues = append(issues, checkPath(k, field+".path.value", m.Path)...)
 			if m.Path != "/" {
 				m.Path = strings.TrimRight(m.Path, "/") // "/foo/" and "/foo" match alike
 			}
@@ -52,9 +58,6 @@ func httpMatch(k store.Key, field string, index int, in *gateway.HTTPRouteMatch)
 			issues = append(issues, checkRegex(k, field+".path.value", m.Path)...)
 		default:
 			issues = append(issues, routeMatchInvalid.at(k, field+".path.type", "use Exact, PathPrefix or RegularExpression", "path match type %q is not supported", t))
-		}
-		if m.Kind != ir.PathRegex && !strings.HasPrefix(m.Path, "/") {
-			issues = append(issues, routeMatchInvalid.at(k, field+".path.value", "begin it with a slash", "path %q is not absolute", m.Path))
 		}
 	}
 	for i, h := range in.Headers {
@@ -74,8 +77,11 @@ func addMatch(k store.Key, field string, list *[]ir.StringMatch, name, value, ki
 			return nil
 		}
 	}
-	if header && !validHeader(name) {
-		return []issue{routeMatchInvalid.at(k, field+".name", "", "%q is not a header name", name)}
+	if what := map[bool]string{true: "header", false: "query parameter"}[header]; !validHeader(name) {
+		return []issue{routeMatchInvalid.at(k, field+".name", "use letters, digits and dashes", "%q is not the name of a %s", name, what)}
+	}
+	if !validHeaderValue(value) {
+		return []issue{routeMatchInvalid.at(k, field+".value", "use up to 4096 printable characters", "the value to match %s with is too long or holds control characters", name)}
 	}
 	m := ir.StringMatch{Name: name, Value: value}
 	switch kind {
@@ -92,8 +98,46 @@ func addMatch(k store.Key, field string, list *[]ir.StringMatch, name, value, ki
 	return nil
 }
 
+// methods are those that the API knows.
+var methods = []gateway.HTTPMethod{
+	gateway.HTTPMethodGet, gateway.HTTPMethodHead, gateway.HTTPMethodPost, gateway.HTTPMethodPut, gateway.HTTPMethodDelete,
+	gateway.HTTPMethodConnect, gateway.HTTPMethodOptions, gateway.HTTPMethodTrace, gateway.HTTPMethodPatch,
+}
+
+// pathPattern is what the API lets pass as a path: the characters of RFC 3986.
+var pathPattern = regexp.MustCompile(`^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+$`)
+
+// checkPath refuses paths that no request can have once it is normalised, so
+// that the match would never be true (rules of HTTPPathMatch).
+func checkPath(k store.Key, field, p string) []issue {
+	bad := func(hint, format string, args ...any) []issue {
+		return []issue{routeMatchInvalid.at(k, field, hint, format, args...)}
+	}
+	switch {
+	case !strings.HasPrefix(p, "/"):
+		return bad("begin it with a slash", "path %q is not absolute", p)
+	case len(p) > maxPath:
+		return bad("", "the path is longer than %d bytes", maxPath)
+	case strings.Contains(p, "//"):
+		return bad("write one slash", "path %q has an empty element", p)
+	case strings.Contains(p+"/", "/./") || strings.Contains(p+"/", "/../"):
+		return bad("write the path without dots", "path %q has an element . or ..", p)
+	case strings.Contains(strings.ToLower(p), "%2f"):
+		return bad("write a slash", "path %q has an escaped slash", p)
+	case !pathPattern.MatchString(p):
+		return bad("escape it with a percent sign", "path %q holds a character that paths cannot hold", p)
+	}
+	return nil
+}
+
+// maxPath is the API's limit for paths and their replacements.
+const maxPath = 1024
+
 // checkRegex demands RE2 syntax, which Go and Envoy share.
 func checkRegex(k store.Key, field, expression string) []issue {
+	if expression == "" {
+		return []issue{routeMatchInvalid.at(k, field, "write .* to match anything", "the regular expression is empty")}
+	}
 	if _, err := regexp.Compile(expression); err != nil {
 		return []issue{routeMatchInvalid.at(k, field, "use RE2 syntax", "%v", err)}
 	}

@@ -50,6 +50,8 @@ var gatewayListeners = incr.NewQuery("gateway listeners", func(c *incr.Context, 
 			ls.All = append(ls.All, resolveListener(c, g, store.KeyOf(set), path("spec", "listeners", i), set.Spec.Listeners[i]))
 		}
 	}
+	findDuplicates(ls.All)
+	findPortsTaken(ls.All, settings(c))
 	findConflicts(ls.All)
 	ok = gatewayAccepted.Get(c, k)
 	for _, l := range ls.All {
@@ -112,8 +114,11 @@ func resolveListener(c *incr.Context, g *gateway.Gateway, owner store.Key, field
 		l.Issues = append(l.Issues, listenerProtocol.at(owner, field+".protocol", "use HTTP, HTTPS, TLS, TCP or UDP", "protocol %q is not supported", e.Protocol))
 		return l
 	}
+	if l.Hostname != "" && !validHostname(l.Hostname) {
+		l.Issues = append(l.Issues, listenerInvalid.at(owner, field+".hostname", "", "%q is not a hostname", l.Hostname))
+	}
 	if l.Port < 1 || l.Port > 65535 {
-		l.Issues = append(l.Issues, listenerTLSMissing.at(owner, field+".port", "use a port between 1 and 65535", "port %d does not exist", l.Port))
+		l.Issues = append(l.Issues, listenerInvalid.at(owner, field+".port", "use a port between 1 and 65535", "port %d does not exist", l.Port))
 	}
 	l.resolveRoutes(owner, field, e.AllowedRoutes, carried)
 	l.resolveTLS(c, owner, field, e.TLS)
@@ -131,7 +136,11 @@ func carriedKinds(l *ir.Listener) []store.Kind {
 	case ir.ListenerHTTP, ir.ListenerHTTPS:
 		return []store.Kind{store.HTTPRoute, store.GRPCRoute}
 	case ir.ListenerTLS:
-		return []store.Kind{store.TLSRoute}
+		if l.Passthrough {
+			return []store.Kind{store.TLSRoute}
+		}
+		// Once decrypted it is a byte stream as any other.
+		return []store.Kind{store.TLSRoute, store.TCPRoute}
 	case ir.ListenerTCP:
 		return []store.Kind{store.TCPRoute}
 	case ir.ListenerUDP:

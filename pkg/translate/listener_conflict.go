@@ -1,9 +1,45 @@
 package translate
 
 import (
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate/ir"
 )
+
+// findDuplicates leaves out listeners whose name is none, or was used by their
+// owner before: they could not be told apart in statuses, parentRefs and the
+// names of what Envoy gets.
+func findDuplicates(all []*listener) {
+	seen := map[ir.ListenerKey]bool{}
+	for _, l := range all {
+		if seen[l.Key] || len(validation.IsDNS1123Subdomain(l.Key.Name)) > 0 {
+			l.Issues = append(l.Issues, listenerInvalid.at(l.Object, l.Path+".name", "give the listener a name of its own", "name %q is not valid or used twice", l.Key.Name))
+		}
+		seen[l.Key] = true
+	}
+}
+
+// findPortsTaken leaves out listeners that ask for the very port on which Envoy
+// serves another's privileged port. Within an owner the privileged one stays: a
+// client of port 80 has no other way in.
+func findPortsTaken(all []*listener, s Settings) {
+	for i, l := range all {
+		for _, other := range all[:i] {
+			if l.Port == other.Port || s.BoundPort(l.Port) != s.BoundPort(other.Port) ||
+				(l.Protocol == ir.ListenerUDP) != (other.Protocol == ir.ListenerUDP) ||
+				hasCondition(l.Issues, accepted) || hasCondition(other.Issues, accepted) {
+				continue
+			}
+			loser, winner := l, other
+			if l.Key.Owner == other.Key.Owner && l.Port < other.Port {
+				loser, winner = other, l
+			}
+			loser.Issues = append(loser.Issues, listenerPortTaken.at(loser.Object, loser.Path+".port", "use another port",
+				"port %d of listener %q of %s is served on port %d", winner.Port, winner.Key.Name, winner.Key.Owner, s.BoundPort(winner.Port)))
+		}
+	}
+}
 
 // findConflicts marks the listeners that cannot be told apart. Within a Gateway
 // no winner may be picked, so all of an indistinct set lose; a Gateway's

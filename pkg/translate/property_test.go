@@ -10,7 +10,7 @@ import (
 
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
-	"github.com/egctl/egctl/pkg/translate/internal/world"
+	"github.com/egctl/egctl/pkg/translate/testworld"
 	"github.com/egctl/egctl/pkg/translate/xds"
 )
 
@@ -104,7 +104,7 @@ func TestIncrementalEqualsFull(t *testing.T) {
 		t.Run(strconv.Itoa(walk), func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(uint64(seed), uint64(walk)))
-			w := world.New(rng)
+			w := testworld.New(rng)
 			live := translate.New(settings())
 			have := newState()
 			for done := 0; done < events/walks; {
@@ -129,7 +129,7 @@ func TestIncrementalEqualsFull(t *testing.T) {
 // remembered of it.
 func TestMemoryIsReturned(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	w := world.New(rng)
+	w := testworld.New(rng)
 	tr := translate.New(settings())
 	tr.Update()
 	empty := tr.Stats().Nodes

@@ -1,7 +1,7 @@
 package translate
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +27,11 @@ func routeStatus(c *incr.Context, k store.Key, o store.Object) (any, []issue) {
 		parent := parentKey(k, &common.ParentRefs[i])
 		if _, ours := gatewayOf(c, parent); !ours {
 			issues = append(issues, routeParentMissing.at(k, path("spec", "parentRefs", i), "", "%s does not exist or is not ours", parent))
+		}
+	}
+	for i, h := range routeHostnames(o) {
+		if !validHostname(strings.ToLower(string(h))) {
+			issues = append(issues, routeHostname.at(k, path("spec", "hostnames", i), "use a DNS name, perhaps with *. before it", "%q is not a hostname", h))
 		}
 	}
 	status := &gateway.RouteStatus{Parents: []gateway.RouteParentStatus{}}
@@ -85,10 +90,33 @@ func routeContent(c *incr.Context, k store.Key, o store.Object, a *attachment) (
 	}
 	for _, p := range protocols {
 		r := l4Rule.Get(c, l4Key{k, p})
-		issues = append(issues, r.Issues...)
-		issues = append(issues, emptyBackends(c, k, r.Destinations)...)
+		for _, i := range append(slices.Clone(r.Issues), emptyBackends(c, k, r.Destinations)...) {
+			if !slices.Contains(issues, i) {
+				issues = append(issues, i)
+			}
+		}
+	}
+	for _, s := range a.Listeners {
+		if older, ok := shadow(c, a.Gateway, k, s.Listener); ok {
+			issues = append(issues, routeShadowed.at(k, "spec.parentRefs", "", "all connections of listener %q of %s go to %s, which is older", s.Listener.Name, s.Listener.Owner, older))
+		}
 	}
 	return issues, 1, 0
+}
+
+// shadow returns the older TCPRoute or UDPRoute that takes all connections of a
+// listener, if there is one.
+func shadow(c *incr.Context, gw, route store.Key, k ir.ListenerKey) (store.Key, bool) {
+	if route.Kind == store.TLSRoute {
+		return store.Key{}, false
+	}
+	for _, l := range ownListeners.Get(c, k.Owner) {
+		if l.Key == k {
+			first, ok := carrier(c, gw, l)
+			return first, ok && first != route && !l4Rule.Get(c, l4Key{route, l4Protocol(&l.Listener)}).Refused
+		}
+	}
+	return store.Key{}, false
 }
 
 func containsProtocol(list []ir.Protocol, p ir.Protocol) bool {
@@ -112,7 +140,7 @@ func emptyBackends(c *incr.Context, k store.Key, ds []ir.Destination) []issue {
 	var issues []issue
 	for i := range ds {
 		d := &ds[i]
-		if d.Valid && d.Weight > 0 && !hasEndpoints.Get(c, backendPortKey{d.Cluster.Backend, d.Cluster.Port}) {
+		if d.Valid && d.Weight > 0 && !hasEndpoints.Get(c, transportOf(d.Cluster)) {
 			issues = append(issues, backendNoEndpoints.at(k, d.Path, "", "port %d of %s has no ready endpoints", d.Cluster.Port, d.Cluster.Backend))
 		}
 	}
@@ -127,7 +155,7 @@ func routeConditions(issues []issue, detached bool, rules, dropped int, generati
 	var left []string
 	for _, i := range issues {
 		if i.condition == accepted && partly {
-			left = append(left, fmt.Sprintf("%s: %s", i.Path, i.Message))
+			left = append(left, i.sentence())
 			continue
 		}
 		acceptance = append(acceptance, i)
@@ -138,7 +166,7 @@ func routeConditions(issues []issue, detached bool, rules, dropped int, generati
 	}
 	if partly {
 		conditions = append(conditions, condition(string(gateway.RouteConditionPartiallyInvalid), true,
-			string(gateway.RouteReasonUnsupportedValue), "rules are left out: "+strings.Join(left, "; "), generation))
+			string(gateway.RouteReasonUnsupportedValue), "Dropped Rule: "+strings.Join(left, " "), generation))
 	}
 	return conditions
 }

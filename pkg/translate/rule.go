@@ -2,8 +2,12 @@ package translate
 
 import (
 	"fmt"
+	"math"
+	"reflect"
+	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -74,12 +78,12 @@ func (r *rules) add(c *incr.Context, k store.Key, index int, in ruleInput) {
 		return
 	}
 	rule := ir.Rule{
-		Source:  ir.Source{Object: k, Path: field, Section: in.name},
+		Source:  ir.Source{Object: k, Path: field, Section: strings.ToValidUTF8(in.name, "?")},
 		Index:   index,
 		Matches: in.matches,
 		GRPC:    in.grpc,
 	}
-	treat, issues := resolveFilters(c, k, field, in.filters, in.matches)
+	treat, issues := resolveFilters(c, k, field, in.filters, in.matches, protocol(in.grpc))
 	rule.Mutations, rule.Rewrite, rule.Redirect = treat.mutations, treat.rewrite, treat.redirect
 	rule.Mirrors, rule.CORS, rule.Auth = treat.mirrors, treat.cors, treat.auth
 	rule.Fault = treat.fault
@@ -87,17 +91,14 @@ func (r *rules) add(c *incr.Context, k store.Key, index int, in ruleInput) {
 	issues = append(issues, resolveTimeouts(k, field, in.timeouts, &rule)...)
 	issues = append(issues, resolveRetry(k, field, in.retry, &rule)...)
 	if rule.Redirect == nil {
-		proto := ir.Protocol("")
-		if in.grpc {
-			proto = ir.HTTP2
-		}
+		proto := protocol(in.grpc)
 		for i := range in.backends {
 			d, is := resolveDestination(c, k, path(field, "backendRefs", i), &in.backends[i], proto, in.matches)
 			issues = append(issues, is...)
 			rule.Destinations = append(rule.Destinations, d)
 		}
 	}
-	issues = append(issues, resolveSession(k, field, in.session, &rule)...)
+	issues = append(issues, resolveSession(c, k, field, in.session, &rule)...)
 	for _, is := range issues {
 		if is.condition == accepted {
 			r.Dropped++
@@ -119,29 +120,45 @@ func resolveDestination(c *incr.Context, k store.Key, field string, b *gateway.H
 			issues = append(issues, backendTLSInvalid.at(k, field, "see the findings of the BackendTLSPolicy", "%s cannot be verified: %s", key.Backend, problem))
 		}
 	}
-	treat, more := resolveFilters(c, k, field, b.Filters, matches)
+	if w := or(b.Weight, 1); w < 0 || w > maxWeight {
+		d.Valid = false
+		issues = append(issues, routeWeight.at(k, field+".weight", "use 0 to 1000000", "%d is not a weight", w))
+	}
+	treat, more := resolveFilters(c, k, field, b.Filters, matches, proto)
 	issues = append(issues, more...)
+	if d.Valid = d.Valid && !treat.fault; !d.Valid {
+		return d, issues // its share is answered 500, whatever its filters say
+	}
 	d.Mutations, d.Rewrite, d.Redirect = treat.mutations, treat.rewrite, treat.redirect
 	d.Mirrors, d.CORS, d.Auth = treat.mirrors, treat.cors, treat.auth
-	if treat.fault {
-		d.Valid = false
-	}
 	return d, issues
 }
 
-// weight applies the default of the specification.
-func weight(w *int32) uint32 {
-	if w == nil {
-		return 1
+// protocol is what a route needs its backends to speak.
+func protocol(grpc bool) ir.Protocol {
+	if grpc {
+		return ir.HTTP2
 	}
-	return uint32(max(*w, 0))
+	return ""
 }
+
+// maxWeight is the API's limit. Envoy wants the sum of the weights of a rule to
+// stay below 2^32.
+const maxWeight = 1_000_000
+
+// weight applies the default and the limits of the specification.
+func weight(w *int32) uint32 {
+	return uint32(min(max(or(w, 1), 0), maxWeight))
+}
+
+// durationPattern is the grammar of GEP-2257.
+var durationPattern = regexp.MustCompile(`^([0-9]{1,5}(h|m|s|ms)){1,4}$`)
 
 // parseDuration reads a Gateway API duration (GEP-2257), a subset of Go's.
 func parseDuration(d gateway.Duration) (time.Duration, error) {
 	v, err := time.ParseDuration(string(d))
-	if err != nil || v < 0 {
-		return 0, fmt.Errorf("%q is not a duration such as 500ms or 1m30s", d)
+	if err != nil || !durationPattern.MatchString(string(d)) {
+		return 0, fmt.Errorf("%q is not a duration", d)
 	}
 	return v, nil
 }
@@ -158,7 +175,7 @@ func resolveTimeouts(k store.Key, field string, t *gateway.HTTPRouteTimeouts, ru
 		}
 		v, err := parseDuration(*d)
 		if err != nil {
-			issues = append(issues, routeTimeout.at(k, path(field, "timeouts", name), "", "%v", err))
+			issues = append(issues, routeTimeout.at(k, path(field, "timeouts", name), durationHint, "%v", err))
 			rule.Fault = true
 			return nil
 		}
@@ -168,11 +185,11 @@ func resolveTimeouts(k store.Key, field string, t *gateway.HTTPRouteTimeouts, ru
 	try := read("backendRequest", t.BackendRequest)
 	if try != nil && *try > 0 {
 		rule.TryTimeout = try
-		if rule.Timeout == nil {
-			// Nothing bounds the whole request but its attempts.
-			zero := time.Duration(0)
-			rule.Timeout = &zero
-		}
+	}
+	if try != nil && t.Request == nil {
+		// Nothing bounds the whole request but its attempts, if even those.
+		zero := time.Duration(0)
+		rule.Timeout = &zero
 	}
 	if rule.Timeout != nil && *rule.Timeout > 0 && rule.TryTimeout != nil && *rule.TryTimeout > *rule.Timeout {
 		issues = append(issues, routeTimeout.at(k, path(field, "timeouts", "backendRequest"), "make it shorter than timeouts.request",
@@ -189,9 +206,9 @@ func resolveRetry(k store.Key, field string, r *gateway.HTTPRouteRetry, rule *ir
 	}
 	retry := &ir.Retry{Attempts: 1}
 	if r.Attempts != nil {
-		if *r.Attempts < 0 {
+		if *r.Attempts < 0 || *r.Attempts > math.MaxInt32 {
 			rule.Fault = true
-			return []issue{routeTimeout.at(k, path(field, "retry", "attempts"), "", "%d is not a number of attempts", *r.Attempts)}
+			return []issue{routeTimeout.at(k, path(field, "retry", "attempts"), "use 0 for no retries", "%d is not a number of attempts", *r.Attempts)}
 		}
 		retry.Attempts = uint32(*r.Attempts)
 	}
@@ -206,7 +223,7 @@ func resolveRetry(k store.Key, field string, r *gateway.HTTPRouteRetry, rule *ir
 		v, err := parseDuration(*r.Backoff)
 		if err != nil {
 			rule.Fault = true
-			return []issue{routeTimeout.at(k, path(field, "retry", "backoff"), "", "%v", err)}
+			return []issue{routeTimeout.at(k, path(field, "retry", "backoff"), durationHint, "%v", err)}
 		}
 		retry.Backoff = v
 	}
@@ -215,11 +232,12 @@ func resolveRetry(k store.Key, field string, r *gateway.HTTPRouteRetry, rule *ir
 }
 
 // resolveSession reads session persistence (GEP-1619).
-func resolveSession(k store.Key, field string, s *gateway.SessionPersistence, rule *ir.Rule) []issue {
+func resolveSession(c *incr.Context, k store.Key, field string, s *gateway.SessionPersistence, rule *ir.Rule) []issue {
 	if s == nil {
 		return nil
 	}
 	field = path(field, "sessionPersistence")
+	var issues []issue
 	session := &ir.Session{Cookie: or(s.Type, gateway.CookieBasedSessionPersistence) == gateway.CookieBasedSessionPersistence}
 	if session.Cookie {
 		session.Name, session.Path = "egctl-session-"+shortHash(k.Namespace+"/"+k.Name+"/"+rule.Path), "/"
@@ -228,11 +246,12 @@ func resolveSession(k store.Key, field string, s *gateway.SessionPersistence, ru
 				session.Name = string(*s.Cookie.Name)
 			}
 			session.Path = or(s.Cookie.Path, session.Path)
-		} else if len(rule.Matches) == 1 && rule.Matches[0].Kind == ir.PathPrefix {
-			session.Path = rule.Matches[0].Path
 		}
-		if !validToken(session.Name) {
-			return []issue{routeSession.at(k, field+".cookie.name", "", "%q is not a cookie name", session.Name)}
+		if !validHeader(session.Name) {
+			return []issue{routeSession.at(k, field+".cookie.name", "use letters, digits and dashes", "%q is not a cookie name", session.Name)}
+		}
+		if !strings.HasPrefix(session.Path, "/") || strings.Contains(session.Path, ";") || !validHeaderValue(session.Path) {
+			return []issue{routeSession.at(k, field+".cookie.path", "begin it with a slash", "%q is not the path of a cookie", session.Path)}
 		}
 		permanent := s.Cookie != nil && or(s.Cookie.LifetimeType, gateway.SessionCookieLifetimeType) == gateway.PermanentCookieLifetimeType
 		if permanent && s.AbsoluteTimeout == nil {
@@ -241,36 +260,70 @@ func resolveSession(k store.Key, field string, s *gateway.SessionPersistence, ru
 		if permanent {
 			ttl, err := parseDuration(*s.AbsoluteTimeout)
 			if err != nil {
-				return []issue{routeSession.at(k, field+".absoluteTimeout", "", "%v", err)}
+				return []issue{routeSession.at(k, field+".absoluteTimeout", durationHint, "%v", err)}
 			}
 			session.TTL = ttl
+		} else if s.AbsoluteTimeout != nil {
+			issues = append(issues, routeSessionTimeout.at(k, field+".absoluteTimeout", "use lifetimeType Permanent to bound the session",
+				"absoluteTimeout has no effect on a session cookie"))
 		}
 	} else {
 		if s.Header == nil || !validHeader(string(s.Header.Name)) {
 			return []issue{routeSession.at(k, field+".header.name", "name a header", "header based persistence needs a header name")}
 		}
 		session.Name = string(s.Header.Name)
+		if s.AbsoluteTimeout != nil {
+			issues = append(issues, routeSessionTimeout.at(k, field+".absoluteTimeout", "use a permanent cookie to bound the session",
+				"absoluteTimeout has no effect on a session that a header carries"))
+		}
 	}
-	var protocol *ir.Protocol
-	for i := range rule.Destinations {
-		d := &rule.Destinations[i]
-		if d.Special() || !d.Mutations.Request.Empty() || !d.Mutations.Response.Empty() {
-			return []issue{routeSession.at(k, field, "move the filters to the rule", "backends with filters of their own cannot share sessions")}
-		}
-		if d.Valid && protocol != nil && *protocol != d.Cluster.Protocol {
-			return []issue{routeSession.at(k, field, "", "backends that speak different protocols cannot share sessions")}
-		}
-		if d.Valid {
-			protocol = &d.Cluster.Protocol
-		}
+	if message := unlike(c, rule); message != "" {
+		return []issue{routeSession.at(k, field, "use one backend, or backends that are alike", "%s", message)}
 	}
 	rule.Session = session
-	return nil
+	return issues
+}
+
+// unlike says why the backends of a rule cannot be in one cluster, which a
+// session needs; empty if they can.
+func unlike(c *incr.Context, rule *ir.Rule) string {
+	var first *ir.Destination
+	for i := range rule.Destinations {
+		d := &rule.Destinations[i]
+		if !d.Valid || d.Weight == 0 {
+			continue
+		}
+		if len(rule.Destinations) > 1 && (d.Special() || !d.Mutations.Request.Empty() || !d.Mutations.Response.Empty()) {
+			return "backends with filters of their own cannot share sessions"
+		}
+		if first == nil {
+			first = d
+			continue
+		}
+		a, b := backendPortKey{first.Cluster.Backend, first.Cluster.Port}, backendPortKey{d.Cluster.Backend, d.Cluster.Port}
+		if first.Cluster.Protocol != d.Cluster.Protocol || servicePorts.Get(c, a).Protocol != servicePorts.Get(c, b).Protocol {
+			return "backends that speak different protocols cannot share sessions"
+		}
+		if !reflect.DeepEqual(backendTLS.Get(c, a).TLS, backendTLS.Get(c, b).TLS) {
+			return "backends with different TLS settings cannot share sessions"
+		}
+	}
+	return ""
 }
 
 // validHeader says whether a name can be used for a header that is not a
 // pseudo-header.
-func validHeader(name string) bool { return validToken(name) }
+func validHeader(name string) bool { return len(name) <= maxHeaderName && validToken(name) }
+
+// The API's limits in bytes. Envoy's are four times as high, so that there is
+// room for escapes.
+const (
+	maxHeaderName  = 256
+	maxHeaderValue = 4096
+)
+
+// durationHint shows what a duration looks like.
+const durationHint = "write whole numbers with h, m, s or ms, such as 1m30s"
 
 // validToken checks for an RFC 9110 token.
 func validToken(s string) bool {
@@ -286,8 +339,12 @@ func validToken(s string) bool {
 	return true
 }
 
-// validHeaderValue refuses control characters, which Envoy refuses too.
+// validHeaderValue refuses control characters and what is no UTF-8, which
+// Envoy refuses too.
 func validHeaderValue(v string) bool {
+	if len(v) > maxHeaderValue || !utf8.ValidString(v) {
+		return false
+	}
 	for i := range len(v) {
 		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return false

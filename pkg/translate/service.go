@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"strings"
 
 	core "k8s.io/api/core/v1"
@@ -34,8 +35,19 @@ type servicePort struct {
 	WebSocket bool
 }
 
-// backendPort reads one port of a Service or ServiceImport.
-var servicePorts = incr.NewQuery("backend port", func(c *incr.Context, k backendPortKey) servicePort {
+// servicePorts reads one TCP port of a Service or ServiceImport, and
+// datagramPorts one UDP port: a number may stand for both, as 53 does.
+var (
+	servicePorts = incr.NewQuery("backend port", func(c *incr.Context, k backendPortKey) servicePort {
+		return readPort(c, k, string(core.ProtocolTCP))
+	}, incr.Equal[backendPortKey](equal[servicePort]))
+	datagramPorts = incr.NewQuery("datagram port", func(c *incr.Context, k backendPortKey) servicePort {
+		return readPort(c, k, string(core.ProtocolUDP))
+	}, incr.Equal[backendPortKey](equal[servicePort]))
+)
+
+// readPort reads the port of a transport, or else that of the same number.
+func readPort(c *incr.Context, k backendPortKey, transport string) servicePort {
 	switch k.Backend.Kind {
 	case store.Service:
 		svc, ok := store.Get[*core.Service](c, k.Backend)
@@ -44,9 +56,8 @@ var servicePorts = incr.NewQuery("backend port", func(c *incr.Context, k backend
 		}
 		p := servicePort{Exists: true, ExternalName: svc.Spec.Type == core.ServiceTypeExternalName}
 		for _, sp := range svc.Spec.Ports {
-			if sp.Port == k.Port {
+			if sp.Port == k.Port && (!p.PortExists || cmp.Or(string(sp.Protocol), "TCP") == transport) {
 				p.fill(sp.Name, string(sp.Protocol), sp.AppProtocol)
-				break
 			}
 		}
 		return p
@@ -57,19 +68,19 @@ var servicePorts = incr.NewQuery("backend port", func(c *incr.Context, k backend
 		}
 		p := servicePort{Exists: true}
 		for _, sp := range imp.Spec.Ports {
-			if sp.Port == k.Port {
+			if sp.Port == k.Port && (!p.PortExists || cmp.Or(sp.Protocol, "TCP") == transport) {
 				p.fill(sp.Name, sp.Protocol, sp.AppProtocol)
-				break
 			}
 		}
 		return p
 	default:
 		return servicePort{}
 	}
-}, incr.Equal[backendPortKey](equal[servicePort]))
+}
 
 func (p *servicePort) fill(name, transport string, app *string) {
 	p.PortExists, p.PortName, p.Transport = true, name, transport
+	p.Protocol, p.TLS, p.WebSocket = "", false, false
 	if transport == "" {
 		p.Transport = string(core.ProtocolTCP)
 	}
@@ -97,7 +108,11 @@ func resolveBackend(c *incr.Context, from store.Key, field string, ref *gateway.
 		return ir.ClusterKey{}, []issue{backendPort.at(from, field+".port", "name a port of the Service", "%s is referred to without a port", k)}
 	}
 	port := int32(*ref.Port)
-	p := servicePorts.Get(c, backendPortKey{k, port})
+	ports, transport := servicePorts, core.ProtocolTCP
+	if proto == ir.UDP {
+		ports, transport = datagramPorts, core.ProtocolUDP
+	}
+	p := ports.Get(c, backendPortKey{k, port})
 	switch {
 	case !p.Exists:
 		return ir.ClusterKey{}, []issue{backendNotFound.at(from, field+".name", "", "%s does not exist", k)}
@@ -105,8 +120,11 @@ func resolveBackend(c *incr.Context, from store.Key, field string, ref *gateway.
 		return ir.ClusterKey{}, []issue{backendExternalName.at(from, field+".name", "use a Service with EndpointSlices", "%s is of type ExternalName", k)}
 	case !p.PortExists:
 		return ir.ClusterKey{}, []issue{backendPort.at(from, field+".port", "", "%s has no port %d", k, port)}
-	case (proto == ir.UDP) != (p.Transport == string(core.ProtocolUDP)):
+	case p.Transport != string(transport):
 		return ir.ClusterKey{}, []issue{backendProtocol.at(from, field+".port", "", "port %d of %s carries %s", port, k, p.Transport)}
+	}
+	if proto == ir.HTTP2 && p.Protocol == ir.HTTP1 {
+		return ir.ClusterKey{}, []issue{backendProtocol.at(from, field+".port", "use a port with appProtocol kubernetes.io/h2c or none", "port %d of %s does not speak HTTP/2, which gRPC needs", port, k)}
 	}
 	key := ir.ClusterKey{Backend: k, Port: port}
 	if proto == ir.HTTP2 && p.Protocol == "" || proto == ir.TCP || proto == ir.Raw {

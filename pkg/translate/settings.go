@@ -42,8 +42,8 @@ func settings(c *incr.Context) Settings {
 	return v.V
 }
 
-// boundPort is the port that Envoy binds for a listener port.
-func (s Settings) boundPort(port int32) int32 {
+// BoundPort is the port that Envoy binds for a listener port.
+func (s Settings) BoundPort(port int32) int32 {
 	if port < 1024 {
 		return port + s.PortShift
 	}

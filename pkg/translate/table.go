@@ -40,8 +40,9 @@ func listenerName(gw store.Key, l ir.ListenerKey) string {
 // host is a virtual host before its routes are looked at.
 type host struct {
 	Domain string // "*" for any
-	// Listener owns the domain.
+	// Listener owns the domain, and has this Hostname itself.
 	Listener ir.ListenerKey
+	Hostname string
 	// Routes serve it, by key. Without any it answers 404.
 	Routes []store.Key
 	// Misdirected hosts belong to another listener: 421.
@@ -60,7 +61,7 @@ var hosts = incr.NewQuery("hosts", func(c *incr.Context, t tableKey) []host {
 	for i, l := range mine {
 		// The listener's own name is always there, so that requests for it are
 		// not answered by a less specific listener.
-		byDomain[l.Hostname] = &host{Listener: l.Key}
+		byDomain[l.Hostname] = &host{Listener: l.Key, Hostname: l.Hostname}
 		for _, r := range routes[l.Key] {
 			if !httpKind(r.Route.Kind) {
 				continue
@@ -71,7 +72,7 @@ var hosts = incr.NewQuery("hosts", func(c *incr.Context, t tableKey) []host {
 				}
 				e := byDomain[h]
 				if e == nil {
-					e = &host{Listener: l.Key}
+					e = &host{Listener: l.Key, Hostname: l.Hostname}
 					byDomain[h] = e
 				}
 				e.Routes = append(e.Routes, r.Route)
@@ -137,10 +138,37 @@ var virtualHost = incr.NewQuery("virtual host", func(c *incr.Context, k hostKey)
 	var entries []xds.RouteEntry
 	for _, r := range h.Routes {
 		entries = append(entries, routeEntries.Get(c, routeOn{r, k.Table.Gateway, h.Listener})...)
+		if len(h.Routes) > 1 {
+			rank := hostnameRank(routeNames.Get(c, r), h.Hostname, h.Domain)
+			for i := len(entries) - 1; i >= 0 && entries[i].Of(routePrefix(r)); i-- {
+				entries[i].Hostname = rank
+			}
+		}
 	}
 	slices.SortStableFunc(entries, xds.RouteEntry.Compare)
 	return xds.VirtualHost(h.Domain, entries, listenerAuth(c, k.Table.Gateway, h.Listener))
 }, incr.Equal[hostKey](bytes.Equal))
+
+// routeNames are the hostnames that a route asks for.
+var routeNames = incr.NewQuery("route hostnames", func(c *incr.Context, k store.Key) []string {
+	route, ok := store.Get[store.Object](c, k)
+	if !ok {
+		return nil
+	}
+	return lower(routeHostnames(route))
+}, incr.Equal[store.Key](slices.Equal[[]string]))
+
+// hostnameRank says how specific the name is by which a route serves a domain:
+// that in the route, not what it has in common with the listener.
+func hostnameRank(route []string, listener, domain string) int {
+	rank := 0
+	for _, h := range route {
+		if d, ok := intersect(listener, h); ok && cmp.Or(d, "*") == domain {
+			rank = max(rank, xds.HostnameRank(h))
+		}
+	}
+	return rank
+}
 
 // routeOn is a route as served by one listener of a Gateway.
 type routeOn struct {

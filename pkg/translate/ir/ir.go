@@ -253,6 +253,9 @@ type Match struct {
 	Method  string
 	Headers []StringMatch
 	Query   []StringMatch
+	// AnyService is a gRPC match of a method alone, which comes after those of a
+	// service.
+	AnyService bool
 }
 
 func itoa(n int32) string { return strconv.Itoa(int(n)) }

@@ -40,7 +40,12 @@ func Cluster(s ClusterSpec) *Resource {
 		ConnectTimeout:                durationpb.New(connectTimeout),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(connectionBuffer),
 		LbPolicy:                      cluster.Cluster_LEAST_REQUEST,
-		CommonLbConfig:                &cluster.Cluster_CommonLbConfig{},
+		CommonLbConfig: &cluster.Cluster_CommonLbConfig{
+			// A session stays with its endpoint while that finishes (GEP-1619).
+			OverrideHostStatus: &core.HealthStatusSet{Statuses: []core.HealthStatus{
+				core.HealthStatus_UNKNOWN, core.HealthStatus_HEALTHY, core.HealthStatus_DEGRADED, core.HealthStatus_DRAINING,
+			}},
+		},
 		// An endpoint that left its Service must not get another request because
 		// it still looks healthy.
 		IgnoreHealthOnHostRemoval: true,

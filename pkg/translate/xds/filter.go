@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+	mutation "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	cors "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
@@ -75,6 +76,11 @@ func perRoute(rt *route.Route, r *ir.Rule, env RouteEnv) {
 	if r.Auth != nil {
 		set(authName(r.Auth, env), enabled())
 	}
+	for i := range r.Destinations {
+		if a := r.Destinations[i].Auth; a != nil { // then it is the only one: see parts
+			set(authName(a, env), enabled())
+		}
+	}
 	if r.Session != nil {
 		set(sessionFilter, sessionConfig(r.Session))
 	}
@@ -83,10 +89,9 @@ func perRoute(rt *route.Route, r *ir.Rule, env RouteEnv) {
 	}
 }
 
-// enabled switches a disabled filter on with the listener's configuration.
-func enabled() *route.FilterConfig {
-	return &route.FilterConfig{Config: &anypb.Any{TypeUrl: "type.googleapis.com/google.protobuf.Empty"}}
-}
+// enabled switches a disabled filter on with the listener's configuration: an
+// Any that holds nothing, not even an Empty, which filters would have to know.
+func enabled() *route.FilterConfig { return &route.FilterConfig{Config: &anypb.Any{}} }
 
 func corsPolicy(c *ir.CORS) *cors.CorsPolicy {
 	p := &cors.CorsPolicy{
@@ -105,10 +110,19 @@ func corsPolicy(c *ir.CORS) *cors.CorsPolicy {
 	return p
 }
 
-// originMatch matches "*", "https://*.example.com" or an exact origin.
+// originMatch matches "*", "https://*.example.com" or an exact origin. Browsers
+// leave out a scheme's own port.
 func originMatch(o string) *matcher.StringMatcher {
+	if host, ok := strings.CutSuffix(o, ":443"); ok && strings.HasPrefix(o, "https:") {
+		o = host
+	} else if host, ok := strings.CutSuffix(o, ":80"); ok && strings.HasPrefix(o, "http:") {
+		o = host
+	}
+	if o == "*" {
+		return stringMatch(ir.StringMatch{Value: ".*", Regex: true})
+	}
 	if before, after, ok := strings.Cut(o, "*"); ok {
-		return stringMatch(ir.StringMatch{Value: regexp.QuoteMeta(before) + ".*" + regexp.QuoteMeta(after), Regex: true})
+		return stringMatch(ir.StringMatch{Value: regexp.QuoteMeta(before) + "[^:/]*" + regexp.QuoteMeta(after), Regex: true})
 	}
 	return stringMatch(ir.StringMatch{Value: o})
 }
@@ -153,11 +167,14 @@ func extAuthz(a *ir.ExternalAuth) *authz.ExtAuthz {
 		// What the service adds may decide which route matches.
 		ClearRouteCache: true,
 	}
-	if len(a.RequestHeaders) > 0 || !a.GRPC {
-		f.AllowedHeaders = exactList(append([]string{"authorization"}, a.RequestHeaders...))
+	if len(a.RequestHeaders) > 0 {
+		// To an HTTP service Envoy sends those that the specification asks for
+		// besides: Host, Method, Path, Content-Length and Authorization.
+		f.AllowedHeaders = exactList(a.RequestHeaders)
 	}
 	if a.MaxBody > 0 {
-		f.WithRequestBody = &authz.BufferSettings{MaxRequestBytes: a.MaxBody, AllowPartialMessage: true}
+		// A longer body is answered 413: what the service has not seen must not pass.
+		f.WithRequestBody = &authz.BufferSettings{MaxRequestBytes: a.MaxBody}
 	}
 	if a.GRPC {
 		f.Services = &authz.ExtAuthz_GrpcService{GrpcService: &core.GrpcService{
@@ -174,12 +191,21 @@ func extAuthz(a *ir.ExternalAuth) *authz.ExtAuthz {
 		},
 		PathPrefix: a.Path,
 	}
-	if len(a.ResponseHeaders) > 0 {
-		s.AuthorizationResponse = &authz.AuthorizationResponse{AllowedUpstreamHeaders: exactList(a.ResponseHeaders)}
+	allowed := exactList(a.ResponseHeaders)
+	if len(a.ResponseHeaders) == 0 {
+		// All are taken over, except those that say where the request goes, which
+		// Envoy protects, and those that describe the answer and its connection.
+		allowed.Patterns = []*matcher.StringMatcher{stringMatch(ir.StringMatch{Value: "[^:].*", Regex: true})}
+		f.DecoderHeaderMutationRules = &mutation.HeaderMutationRules{DisallowExpression: regex(ownHeaders)}
 	}
+	s.AuthorizationResponse = &authz.AuthorizationResponse{AllowedUpstreamHeaders: allowed}
 	f.Services = &authz.ExtAuthz_HttpService{HttpService: s}
 	return f
 }
+
+// ownHeaders are those of an authorisation service's answer that would harm the
+// request if they replaced its own.
+const ownHeaders = `(?i)content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|date|server|x-envoy-.*`
 
 func exactList(names []string) *matcher.ListStringMatcher {
 	l := &matcher.ListStringMatcher{}

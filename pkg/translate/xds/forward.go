@@ -25,9 +25,12 @@ const InvalidCluster = "invalid-backend-cluster"
 
 // forward gives the route the action that sends requests to backends.
 func forward(rt *route.Route, r *ir.Rule, m *ir.Match, env RouteEnv) {
-	a := &route.RouteAction{ClusterNotFoundResponseCode: route.RouteAction_INTERNAL_SERVER_ERROR}
+	a := &route.RouteAction{}
+	if !r.GRPC { // gRPC clients see 503 as UNAVAILABLE
+		a.ClusterNotFoundResponseCode = route.RouteAction_INTERNAL_SERVER_ERROR
+	}
 	if !choose(a, r, env) {
-		rt.Action = directResponse(500)
+		rt.Action = unroutable(r)
 		return
 	}
 	rt.Action = &route.Route_Route{Route: a}
@@ -156,7 +159,7 @@ func literal(s string) string { return strings.ReplaceAll(s, `\`, `\\`) }
 // of the two bounds is the one that counts.
 func timeouts(a *route.RouteAction, r *ir.Rule) {
 	timeout := r.Timeout
-	if r.Retry == nil && r.TryTimeout != nil && (timeout == nil || *timeout == 0 || *r.TryTimeout < *timeout) {
+	if (r.Retry == nil || r.Retry.Attempts == 0) && r.TryTimeout != nil && (timeout == nil || *timeout == 0 || *r.TryTimeout < *timeout) {
 		timeout = r.TryTimeout
 	}
 	if timeout != nil {
@@ -166,11 +169,11 @@ func timeouts(a *route.RouteAction, r *ir.Rule) {
 			a.IdleTimeout = durationpb.New(*timeout)
 		}
 	}
-	if r.Retry == nil {
+	if r.Retry == nil || r.Retry.Attempts == 0 {
 		return
 	}
 	p := &route.RetryPolicy{
-		RetryOn:    "connect-failure,refused-stream,reset-before-request",
+		RetryOn:    "connect-failure,refused-stream,reset-before-request,unavailable",
 		NumRetries: wrapperspb.UInt32(r.Retry.Attempts),
 		RetryHostPredicate: []*route.RetryPolicy_RetryHostPredicate{{
 			Name:       "envoy.retry_host_predicates.previous_hosts",
@@ -183,16 +186,22 @@ func timeouts(a *route.RouteAction, r *ir.Rule) {
 		p.RetriableStatusCodes = r.Retry.Codes
 	}
 	if r.TryTimeout != nil {
+		// Envoy retries attempts that time out only together with those that are
+		// cut off later; who bounds attempts expects some to be made twice.
+		p.RetryOn += ",reset"
 		p.PerTryTimeout = durationpb.New(*r.TryTimeout)
 	}
 	if r.Retry.Backoff > 0 {
 		p.RetryBackOff = &route.RetryPolicy_RetryBackOff{
-			BaseInterval: durationpb.New(max(r.Retry.Backoff, time.Millisecond)),
-			MaxInterval:  durationpb.New(max(10*r.Retry.Backoff, time.Millisecond)),
+			BaseInterval: durationpb.New(max(min(r.Retry.Backoff, maxBackoff), time.Millisecond)),
+			MaxInterval:  durationpb.New(10 * max(min(r.Retry.Backoff, maxBackoff), time.Millisecond)),
 		}
 	}
 	a.RetryPolicy = p
 }
+
+// maxBackoff keeps ten times a backoff within what a duration can hold.
+const maxBackoff = 24 * time.Hour
 
 // mustAny packs a message built from constants and checked strings.
 func mustAny(m proto.Message) *anypb.Any {

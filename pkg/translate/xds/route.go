@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"regexp"
 	"strings"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -29,6 +30,9 @@ type RouteEnv struct {
 
 // RouteEntry is one encoded Envoy route with what its precedence depends on.
 type RouteEntry struct {
+	// Hostname is the HostnameRank of the route's own hostname. Only routes that
+	// meet in one virtual host by different names differ in it.
+	Hostname       int
 	kind           ir.PathKind
 	length         int // of the path; "/" counts as none
 	method         bool
@@ -45,12 +49,26 @@ func (e RouteEntry) Equal(o RouteEntry) bool {
 	return e.Compare(o) == 0 && bytes.Equal(e.Body, o.Body)
 }
 
-// Compare orders entries by precedence, first to be matched first: exact paths,
-// then the longest, then those with a method, more header matches, more query
+// Of says whether the entry is from the route object of that RouteEnv.Name.
+func (e RouteEntry) Of(name string) bool { return e.name == name }
+
+// HostnameRank orders hostnames: exact ones before wildcards, long ones before
+// short ones.
+func HostnameRank(h string) int {
+	if strings.HasPrefix(h, "*") {
+		return len(h)
+	}
+	const longest = 253
+	return longest + len(h)
+}
+
+// Compare orders entries by precedence, first to be matched first: of the most
+// specific hostname, then exact paths, then the longest, then those with a method, more header matches, more query
 // matches, of the oldest route, of the first by name, of the first rule, of the
 // first match (specification of HTTPRouteRule.matches).
 func (e RouteEntry) Compare(o RouteEntry) int {
 	return cmp.Or(
+		cmp.Compare(o.Hostname, e.Hostname),
 		cmp.Compare(e.kind, o.kind),
 		cmp.Compare(o.length, e.length),
 		boolFirst(e.method, o.method),
@@ -87,6 +105,9 @@ func Routes(r *ir.Rule, env RouteEnv) []RouteEntry {
 		if m.Path == "/" {
 			e.length = 0
 		}
+		if m.AnyService {
+			e.kind, e.length = ir.PathPrefix, 1 // before what matches all, after any service
+		}
 		name := fmt.Sprintf("%s/rule/%d/match/%d", env.Name, r.Index, m.Index)
 		for _, p := range parts(r, m, env) {
 			p.route.Name = name + p.suffix
@@ -114,10 +135,11 @@ type part struct {
 // backends with treatment that Envoy gives only to whole routes.
 func parts(r *ir.Rule, m *ir.Match, env RouteEnv) []part {
 	var out []part
-	if r.CORS != nil && m.Method != "" && m.Method != "OPTIONS" {
+	if r.CORS != nil && (m.Method != "" && m.Method != "OPTIONS" || len(m.Headers) > 0 || r.Redirect != nil) {
 		pre := base(r, m, env)
 		pre.Match = preflightMatch(m)
-		pre.Action = directResponse(404)
+		// The CORS filter answers, but only on routes that forward.
+		pre.Action = &route.Route_Route{Route: &route.RouteAction{ClusterSpecifier: &route.RouteAction_Cluster{Cluster: InvalidCluster}}}
 		out = append(out, part{"/cors-preflight", pre})
 	}
 	if !special(r) {
@@ -131,7 +153,7 @@ func parts(r *ir.Rule, m *ir.Match, env RouteEnv) []part {
 	}
 	if total == 0 {
 		rt := base(r, m, env)
-		rt.Action = directResponse(500)
+		rt.Action = unroutable(r)
 		return append(out, part{"", rt})
 	}
 	// Each backend becomes a rule of its own that takes its share. Envoy compares
@@ -175,12 +197,10 @@ func only(r *ir.Rule, d ir.Destination) *ir.Rule {
 	if d.CORS != nil {
 		one.CORS = d.CORS
 	}
-	if d.Auth != nil {
-		one.Auth = d.Auth
-	}
+	// d.Auth stays: it comes after the rule's, and both must let the request pass.
 	one.Mirrors = append(append([]ir.Mirror(nil), r.Mirrors...), d.Mirrors...)
 	d.Weight = 1
-	d.Rewrite, d.Redirect, d.CORS, d.Auth, d.Mirrors = nil, nil, nil, nil, nil
+	d.Rewrite, d.Redirect, d.CORS, d.Mirrors = nil, nil, nil, nil
 	one.Destinations = []ir.Destination{d}
 	return &one
 }
@@ -202,7 +222,7 @@ func base(r *ir.Rule, m *ir.Match, env RouteEnv) *route.Route {
 func act(rt *route.Route, r *ir.Rule, m *ir.Match, env RouteEnv) {
 	switch {
 	case r.Fault:
-		rt.Action = directResponse(500)
+		rt.Action = unroutable(r)
 	case r.Redirect != nil:
 		rt.Action = &route.Route_Redirect{Redirect: redirect(r.Redirect, m, env)}
 	default:
@@ -212,6 +232,15 @@ func act(rt *route.Route, r *ir.Rule, m *ir.Match, env RouteEnv) {
 
 func directResponse(status uint32) *route.Route_DirectResponse {
 	return &route.Route_DirectResponse{DirectResponse: &route.DirectResponseAction{Status: status}}
+}
+
+// unroutable answers requests that cannot go anywhere: 500, and for gRPC what
+// its clients see as UNAVAILABLE (GRPCRouteRule.backendRefs).
+func unroutable(r *ir.Rule) *route.Route_DirectResponse {
+	if r.GRPC {
+		return directResponse(503)
+	}
+	return directResponse(500)
 }
 
 func routeMatch(m *ir.Match) *route.RouteMatch {
@@ -245,15 +274,30 @@ func routeMatch(m *ir.Match) *route.RouteMatch {
 }
 
 // preflightMatch matches the CORS preflight of requests that m matches. The
-// browser sends it with another method and without the headers of the request.
+// browser sends it with another method and without the headers of the request,
+// but names both.
 func preflightMatch(m *ir.Match) *route.RouteMatch {
 	pre := *m
 	pre.Method, pre.Headers = "OPTIONS", nil
 	rm := routeMatch(&pre)
-	rm.Headers = append(rm.Headers,
-		&route.HeaderMatcher{Name: "origin", HeaderMatchSpecifier: &route.HeaderMatcher_PresentMatch{PresentMatch: true}},
-		exactHeader("access-control-request-method", m.Method))
+	rm.Headers = append(rm.Headers, presentHeader("origin"))
+	if m.Method != "" {
+		rm.Headers = append(rm.Headers, exactHeader("access-control-request-method", m.Method))
+	} else {
+		rm.Headers = append(rm.Headers, presentHeader("access-control-request-method"))
+	}
+	for _, h := range m.Headers {
+		named := ir.StringMatch{Value: `(?i)(.*,)?[ \t]*` + regexp.QuoteMeta(h.Name) + `[ \t]*(,.*)?`, Regex: true}
+		rm.Headers = append(rm.Headers, &route.HeaderMatcher{
+			Name:                 "access-control-request-headers",
+			HeaderMatchSpecifier: &route.HeaderMatcher_StringMatch{StringMatch: stringMatch(named)},
+		})
+	}
 	return rm
+}
+
+func presentHeader(name string) *route.HeaderMatcher {
+	return &route.HeaderMatcher{Name: name, HeaderMatchSpecifier: &route.HeaderMatcher_PresentMatch{PresentMatch: true}}
 }
 
 func exactHeader(name, value string) *route.HeaderMatcher {
@@ -339,6 +383,14 @@ func redirectPort(r *ir.Redirect, env RouteEnv) uint32 {
 	port := r.Port
 	if port == 0 && r.Scheme == "" {
 		port = env.Port
+	}
+	listener := uint32(80)
+	if env.TLS {
+		listener = 443
+	}
+	if r.Hostname == "" && env.Port != listener {
+		// The Host header names the listener's port, which Envoy would keep.
+		return cmp.Or(port, wellKnown)
 	}
 	if port == wellKnown {
 		return 0

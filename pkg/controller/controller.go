@@ -1,0 +1,222 @@
+// Package controller is the long-running process: sources fill the store, the
+// translator follows, and what changed goes to proxies, to the infrastructure
+// and to whoever reports.
+//
+//	sources ──► store ──► translator ──► snapshots ──► ADS server ──► Envoy
+//	                          │                            │
+//	                          ├──► wanted proxies ──► Infrastructure
+//	                          ├──► reports ──► Reporter    │
+//	                          └──────◄── what Envoy refuses ┘
+//
+// One goroutine owns the store and the translator. Everybody else hands it work
+// with [Controller.Submit] and never waits for it.
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	ads "github.com/egctl/egctl/pkg/controller/xds"
+	"github.com/egctl/egctl/pkg/store"
+	"github.com/egctl/egctl/pkg/translate"
+	"github.com/egctl/egctl/pkg/translate/xds"
+)
+
+// Source feeds objects from somewhere: files, an API server.
+type Source interface {
+	// Run calls emit with changes until ctx ends. The first call holds all that
+	// exists at the start, so that nothing is served before everything is known.
+	Run(ctx context.Context, emit func([]store.Change)) error
+}
+
+// Infrastructure runs the proxies of Gateways.
+type Infrastructure interface {
+	// Want says that a Gateway is to be served with a snapshot; nil: no longer.
+	// It must return soon. It is called again with each new snapshot.
+	Want(gateway store.Key, snapshot *xds.Snapshot)
+	// Stop ends what runs, gently, and returns when it has ended.
+	Stop(ctx context.Context) error
+}
+
+// Reporter is told what the translator says of objects. Like an Infrastructure
+// it must return soon.
+type Reporter interface {
+	Report(reports map[store.Key]translate.Report)
+}
+
+// Options configure a Controller.
+type Options struct {
+	Settings       translate.Settings
+	Sources        []Source
+	Server         *ads.Server
+	Infrastructure Infrastructure
+	Reporter       Reporter
+	Logger         *slog.Logger
+}
+
+// Controller is made by [New] and run once.
+type Controller struct {
+	o          Options
+	translator *translate.Translator
+	pace       pace
+	refusals   *refusals
+
+	mu      sync.Mutex
+	pending []store.Change
+	events  []event
+	wake    chan struct{}
+}
+
+// event is something that happened to a proxy.
+type event struct {
+	rejection *ads.Rejection
+	gateway   string
+	acked     xds.Type
+}
+
+// New returns a controller that has not started.
+func New(o Options) *Controller {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Controller{
+		o: o, translator: translate.New(o.Settings), refusals: newRefusals(),
+		wake: make(chan struct{}, 1),
+	}
+}
+
+// Submit hands over changes from any goroutine. They take effect together with
+// whatever else is waiting.
+func (c *Controller) Submit(changes ...store.Change) {
+	c.mu.Lock()
+	c.pending = append(c.pending, changes...)
+	c.mu.Unlock()
+	c.poke()
+}
+
+func (c *Controller) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx ends or a source fails, then stops the infrastructure,
+// for which it takes as long as that does.
+func (c *Controller) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var sources, first sync.WaitGroup
+	for _, s := range c.o.Sources {
+		sources.Add(1)
+		first.Add(1)
+		go func() {
+			defer sources.Done()
+			var once sync.Once
+			err := s.Run(ctx, func(changes []store.Change) {
+				c.Submit(changes...)
+				once.Do(first.Done)
+			})
+			once.Do(first.Done)
+			if err != nil && ctx.Err() == nil {
+				cancel(fmt.Errorf("source of objects: %w", err))
+			}
+		}()
+	}
+	first.Wait()
+	for ctx.Err() == nil {
+		c.step()
+		select {
+		case <-ctx.Done():
+		case <-c.wake:
+			c.pace.wait(ctx)
+		}
+	}
+	sources.Wait()
+	err := context.Cause(ctx)
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	if c.o.Infrastructure != nil {
+		err = errors.Join(err, c.o.Infrastructure.Stop(context.WithoutCancel(ctx)))
+	}
+	return err
+}
+
+// step takes everything that waits and brings the world up to date.
+func (c *Controller) step() {
+	c.mu.Lock()
+	changes, events := c.pending, c.events
+	c.pending, c.events = nil, nil
+	c.mu.Unlock()
+
+	begin := time.Now()
+	for _, e := range events {
+		changes = append(changes, c.refusals.handle(e, c.translator.Store)...)
+	}
+	n := c.translator.Store.Apply(changes...)
+	ch := c.translator.Update()
+	if !ch.Empty() {
+		c.publish(ch)
+		c.o.Logger.Debug("updated", "changes", n, "gateways", len(ch.Snapshots), "endpoints", len(ch.Endpoints), "reports", len(ch.Reports), "took", time.Since(begin))
+	}
+	c.pace.spent(time.Since(begin))
+}
+
+// publish hands the differences to those who act on them. Infrastructure comes
+// after the server, so that a proxy that starts at once finds its snapshot.
+func (c *Controller) publish(ch translate.Changes) {
+	if len(ch.Snapshots)+len(ch.Endpoints) > 0 {
+		update := ads.Change{Endpoints: ch.Endpoints}
+		if len(ch.Snapshots) > 0 {
+			update.Snapshots = make(map[string]*xds.Snapshot, len(ch.Snapshots))
+			for k, s := range ch.Snapshots {
+				update.Snapshots[GatewayKey(k)] = s
+				c.refusals.sent(GatewayKey(k), s)
+			}
+		}
+		c.o.Server.Update(update)
+	}
+	if c.o.Infrastructure != nil {
+		for k, s := range ch.Snapshots {
+			c.o.Infrastructure.Want(k, s)
+		}
+	}
+	if c.o.Reporter != nil && len(ch.Reports) > 0 {
+		c.o.Reporter.Report(ch.Reports)
+	}
+}
+
+// GatewayKey is the name of a Gateway's snapshot: "namespace/name", which is
+// also Envoy's node cluster.
+func GatewayKey(k store.Key) string { return k.Namespace + "/" + k.Name }
+
+// Observer hears of proxies for the controller; give it to the ADS server.
+func (c *Controller) Observer() ads.Observer { return observer{c} }
+
+type observer struct{ c *Controller }
+
+func (o observer) Connected(string, string)    {}
+func (o observer) Disconnected(string, string) {}
+
+func (o observer) Acked(gateway, _ string, t xds.Type, _ uint64) {
+	if t == xds.RouteType { // the only type whose refusals need to be narrowed down
+		o.c.happened(event{gateway: gateway, acked: t})
+	}
+}
+
+func (o observer) Rejected(r ads.Rejection) {
+	o.c.o.Logger.Warn("Envoy refused configuration", "gateway", r.Gateway, "node", r.NodeID, "type", r.Type, "message", r.Message)
+	o.c.happened(event{gateway: r.Gateway, rejection: &r})
+}
+
+func (c *Controller) happened(e event) {
+	c.mu.Lock()
+	c.events = append(c.events, e)
+	c.mu.Unlock()
+	c.poke()
+}

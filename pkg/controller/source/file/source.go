@@ -1,0 +1,296 @@
+// Package file feeds objects from manifests on disk, and keeps feeding them as
+// the files change. A bad edit costs nothing that worked: an object whose
+// document does not parse or validate stays as it last did, and a document that
+// does not even say which object it is keeps everything its file had.
+package file
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/egctl/egctl/pkg/controller"
+	"github.com/egctl/egctl/pkg/finding"
+	"github.com/egctl/egctl/pkg/manifest"
+	"github.com/egctl/egctl/pkg/store"
+	"github.com/egctl/egctl/pkg/validate"
+)
+
+// Options say what to read and what to make of it.
+type Options struct {
+	// Paths are files and folders.
+	Paths     []string
+	Recursive bool
+	// Namespace is that of objects that name none.
+	Namespace string
+	// Validator refuses objects that an API server would refuse.
+	Validator *validate.Validator
+	// Complete adds what the files leave out, such as a Gateway that routes name.
+	// It returns the objects to add and says in words what it added.
+	Complete func([]store.Object) (added []store.Object, notes []string)
+	// Loaded is told of everything that was read, after each change of a file.
+	Loaded func(Load)
+	Logger *slog.Logger
+}
+
+// Load is what the files say at one moment.
+type Load struct {
+	// Set knows where the fields of objects stand. It is put together when first
+	// asked for: an edit of one file among thousands should not have to.
+	Set func() *manifest.Set
+	// Findings are those of reading and validating.
+	Findings []finding.Finding
+	// Notes are those of Complete.
+	Notes []string
+}
+
+// Source is a controller.Source.
+type Source struct {
+	o     Options
+	files map[string]*content
+	// served are the objects in force, by key, with the file they are from.
+	served map[store.Key]entry
+}
+
+var _ controller.Source = (*Source)(nil)
+
+// content is a file as last read.
+type content struct {
+	docs []*manifest.Document
+	// bad are the documents with errors, and why.
+	findings []finding.Finding
+	bad      map[*manifest.Document]bool
+}
+
+type entry struct {
+	object store.Object
+	doc    *manifest.Document // nil for completions
+	file   string
+}
+
+// New returns a source that has read nothing yet.
+func New(o Options) *Source {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Namespace == "" {
+		o.Namespace = "default"
+	}
+	return &Source{o: o, files: map[string]*content{}, served: map[store.Key]entry{}}
+}
+
+// settle is how long a file must stay as it is before objects that vanished from
+// it are believed to be gone: writers truncate a file and then fill it.
+const settle = 50 * time.Millisecond
+
+// Run reads everything, and then whatever changes, until ctx ends.
+func (s *Source) Run(ctx context.Context, emit func([]store.Change)) error {
+	w, err := newWatch(s.o.Paths, s.o.Recursive)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	names, err := w.list()
+	if err != nil {
+		return err
+	}
+	s.read(names)
+	emit(s.reconcile())
+	for {
+		changed, err := w.next(ctx)
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if s.loses(changed) {
+			if !sleep(ctx, settle) {
+				return nil
+			}
+		}
+		s.read(changed)
+		if changes := s.reconcile(); len(changes) > 0 {
+			emit(changes)
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// read parses and validates files, several at a time. One that is gone is
+// forgotten.
+func (s *Source) read(names []string) {
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	contents := make([]*content, len(names))
+	for i, name := range names {
+		group.Go(func() error {
+			docs, ok, err := load(name, s.o.Namespace)
+			switch {
+			case err != nil:
+				s.o.Logger.Warn("file cannot be read; what it said stays in force", "file", name, "error", err)
+				contents[i] = s.files[name]
+			case ok:
+				contents[i] = s.judge(docs)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // none fails
+	for i, name := range names {
+		if contents[i] == nil {
+			delete(s.files, name)
+		} else {
+			s.files[name] = contents[i]
+		}
+	}
+}
+
+func (s *Source) judge(docs []*manifest.Document) *content {
+	c := &content{docs: docs, bad: map[*manifest.Document]bool{}}
+	for _, d := range docs {
+		found := d.Findings()
+		if s.o.Validator != nil && d.Object != nil && finding.Worst(found) < finding.Error {
+			found = append(found, s.o.Validator.Validate(d)...)
+		}
+		c.bad[d] = finding.Worst(found) >= finding.Error
+		c.findings = append(c.findings, found...)
+	}
+	return c
+}
+
+// loses says whether objects in force would vanish with what the files now say.
+func (s *Source) loses(names []string) bool {
+	for _, name := range names {
+		old := s.files[name]
+		if old == nil {
+			continue
+		}
+		docs, ok, err := load(name, s.o.Namespace)
+		if err != nil {
+			continue
+		}
+		if !ok {
+			return true
+		}
+		have := map[store.Key]bool{}
+		for _, d := range docs {
+			have[d.Key] = true
+		}
+		for _, d := range old.docs {
+			if d.Object != nil && !have[d.Key] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reconcile makes the served objects what the files say and returns the
+// differences.
+func (s *Source) reconcile() []store.Change {
+	next := make(map[store.Key]entry, len(s.served))
+	order := make([][]*manifest.Document, 0, len(s.files))
+	var findings []finding.Finding
+	repeated := false // some object is in two documents
+	for _, name := range slices.Sorted(maps.Keys(s.files)) {
+		c := s.files[name]
+		order = append(order, c.docs)
+		findings = append(findings, c.findings...)
+		nameless := false
+		for _, d := range c.docs {
+			switch {
+			case c.bad[d] && d.Key.Name == "":
+				nameless = true
+			case c.bad[d]:
+				if old, ok := s.served[d.Key]; ok {
+					next[d.Key] = old
+				}
+			case d.Object != nil:
+				_, again := next[d.Key]
+				repeated = repeated || again
+				next[d.Key] = entry{d.Object, d, name}
+			}
+		}
+		if nameless {
+			for k, old := range s.served {
+				if _, ok := next[k]; !ok && old.file == name {
+					next[k] = old
+				}
+			}
+		}
+	}
+	var notes []string
+	if s.o.Complete != nil {
+		var objects []store.Object
+		for _, k := range slices.SortedFunc(maps.Keys(next), store.Key.Compare) {
+			objects = append(objects, next[k].object)
+		}
+		var added []store.Object
+		added, notes = s.o.Complete(objects)
+		for _, o := range added {
+			next[store.KeyOf(o)] = entry{object: o}
+		}
+	}
+	changes := s.differences(next)
+	s.served = next
+	if s.o.Loaded != nil {
+		set := sync.OnceValue(func() *manifest.Set { return manifest.NewSet(order...) })
+		if repeated {
+			findings = append(findings, set().Findings()...)
+		}
+		s.o.Loaded(Load{Set: set, Findings: findings, Notes: notes})
+	}
+	return changes
+}
+
+// differences also gives each changed object the generation after the one that
+// it replaces, as an API server would.
+func (s *Source) differences(next map[store.Key]entry) []store.Change {
+	var changes []store.Change
+	for k, e := range next {
+		old, ok := s.served[k]
+		switch {
+		case !ok:
+			changes = append(changes, store.Change{Key: k, Object: e.object})
+		case old.object == e.object:
+		default:
+			generation := old.object.GetGeneration()
+			e.object.SetGeneration(generation)
+			if equality.Semantic.DeepEqual(old.object, e.object) {
+				e.object = old.object
+			} else {
+				e.object.SetGeneration(generation + 1)
+				changes = append(changes, store.Change{Key: k, Object: e.object})
+			}
+			next[k] = e
+		}
+	}
+	for k := range s.served {
+		if _, ok := next[k]; !ok {
+			changes = append(changes, store.Delete(k))
+		}
+	}
+	return changes
+}
+
+// String names the source in errors.
+func (s *Source) String() string { return fmt.Sprintf("files %v", s.o.Paths) }

@@ -1,0 +1,155 @@
+package quickstart
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	discovery "k8s.io/api/discovery/v1"
+
+	"github.com/egctl/egctl/pkg/echo"
+	"github.com/egctl/egctl/pkg/local"
+	"github.com/egctl/egctl/pkg/manifest"
+	"github.com/egctl/egctl/pkg/store"
+)
+
+// LocalOptions configure a quickstart on this machine.
+type LocalOptions struct {
+	// Envoy is the path of the binary.
+	Envoy string
+	// Once ends after the first answer.
+	Once bool
+	// Out takes the answer, Err the narration.
+	Out, Err io.Writer
+	Color    bool
+	Logger   *slog.Logger
+}
+
+// ErrWrongAnswer is what a quickstart fails with when a request went through but
+// came back wrong.
+var ErrWrongAnswer = errors.New("the answer is not the demo backend's")
+
+// Local starts a demo backend and a gateway in front of it, sends a request
+// through, shows it, and serves until ctx ends or, with Once, until the answer.
+func Local(ctx context.Context, o LocalOptions) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+
+	backend, err := echo.Start(ctx, echo.Options{
+		Addresses: map[echo.Protocol]string{echo.HTTP: "127.0.0.1:0"},
+		Identity:  echo.Identity{Namespace: "default", Service: "backend", Pod: "backend-on-this-machine"},
+		Logger:    o.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("demo backend: %w", err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = backend.Shutdown(ctx) // it is ours alone; nobody waits for it any more
+	}()
+	at := backend.Addr(echo.HTTP).(*net.TCPAddr)
+	fmt.Fprintf(o.Err, "Demo backend (egctl echo) listens on %s\n", at)
+
+	shift, err := freeShift(80)
+	if err != nil {
+		return err
+	}
+	port := 80 + int(shift)
+	err = local.Run(ctx, local.Options{
+		Objects: objects(at), Envoy: o.Envoy, PortShift: shift, DrainTime: time.Second, Concurrency: 1,
+		Out: io.Discard, Err: o.Err, Color: o.Color, Logger: o.Logger,
+		Ready: func(store.Key) {
+			if err := ask(ctx, o, port); err != nil {
+				cancel(err)
+				return
+			}
+			if o.Once {
+				cancel(errDone)
+				return
+			}
+			fmt.Fprintln(o.Err, "\nThe gateway keeps serving; Ctrl-C ends it. Next: put your own manifests in a folder and try `egctl run -f FOLDER`.")
+		},
+	})
+	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, errDone) && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	if errors.Is(err, errDone) {
+		err = nil
+	}
+	return err
+}
+
+// errDone ends a quickstart that has shown what it should.
+var errDone = errors.New("done")
+
+// ask sends the request of the quickstart and shows question and answer.
+func ask(ctx context.Context, o LocalOptions, port int) error {
+	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) + "/"
+	fmt.Fprintf(o.Err, "\n$ curl -H \"Host: %s\" %s\n", Host, url)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	req.Host = Host
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("request through the gateway: %w", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("request through the gateway: %w", err)
+	}
+	fmt.Fprintf(o.Err, "%s %s\n", resp.Proto, resp.Status)
+	if _, err := o.Out.Write(append(bytes.TrimRight(body, "\n"), '\n')); err != nil {
+		return err
+	}
+	var seen echo.Response
+	if err := json.Unmarshal(body, &seen); resp.StatusCode != http.StatusOK || err != nil || seen.Host != Host || seen.Service != "backend" {
+		return ErrWrongAnswer
+	}
+	return nil
+}
+
+// objects are those of the manifest that mean something without a cluster, with
+// the demo backend as the endpoint of its Service.
+func objects(at *net.TCPAddr) []store.Object {
+	var list []store.Object
+	for _, d := range manifest.Parse("quickstart.yaml", Manifest, "default") {
+		if d.Object != nil {
+			list = append(list, d.Object)
+		}
+	}
+	name, port := "http", int32(at.Port)
+	slice := &discovery.EndpointSlice{AddressType: discovery.AddressTypeIPv4}
+	slice.Namespace, slice.Name = "default", "backend-local"
+	slice.Labels = map[string]string{discovery.LabelServiceName: "backend"}
+	slice.Ports = []discovery.EndpointPort{{Name: &name, Port: &port}}
+	slice.Endpoints = []discovery.Endpoint{{Addresses: []string{at.IP.String()}}}
+	return append(list, slice)
+}
+
+// freeShift finds a shift of privileged ports under which a port is free.
+func freeShift(port int) (int32, error) {
+	var last error
+	for _, shift := range []int32{10000, 20000, 30000, 40000} {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+int(shift))))
+		if err != nil {
+			last = err
+			continue
+		}
+		return shift, l.Close()
+	}
+	return 0, fmt.Errorf("no free port for the gateway: %w", last)
+}

@@ -1,0 +1,111 @@
+package translate_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egctl/egctl/pkg/store"
+	"github.com/egctl/egctl/pkg/translate"
+)
+
+const statusInput = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: eg}
+spec: {controllerName: gateway.envoyproxy.io/gatewayclass-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: eg}
+spec:
+  gatewayClassName: eg
+  listeners: [{name: http, protocol: HTTP, port: 80}]
+`
+
+// TestProgrammed follows a Gateway from its creation to its first ready proxy,
+// in one translator, as the controller reports it.
+func TestProgrammed(t *testing.T) {
+	s := settings()
+	s.AssumeProgrammed = false
+	tr := translate.New(s)
+	for _, o := range decode(t, []byte(statusInput)) {
+		tr.Store.Apply(store.Put(o))
+	}
+	gw := store.Key{Kind: store.Gateway, Namespace: "default", Name: "eg"}
+	ip, name := translate.Address{Value: "192.0.2.1"}, translate.Address{Hostname: true, Value: "lb.example.com"}
+	for _, step := range []struct {
+		name      string
+		infra     *translate.Infrastructure
+		programme bool
+		reason    gateway.GatewayConditionReason
+		message   string
+		addresses []string
+	}{
+		{"no proxy yet", nil, false, gateway.GatewayReasonPending, "", nil},
+		{"no address", &translate.Infrastructure{}, false, gateway.GatewayReasonAddressNotAssigned, "", nil},
+		{"address taken", &translate.Infrastructure{Unusable: "192.0.2.9 is taken"}, false, gateway.GatewayReasonAddressNotUsable, "192.0.2.9 is taken.", nil},
+		{"not ready", &translate.Infrastructure{Addresses: []translate.Address{ip}, Message: "0 of 1 proxies are ready"}, false, gateway.GatewayReasonNoResources, "0 of 1 proxies are ready.", []string{"IPAddress 192.0.2.1"}},
+		{"ready", &translate.Infrastructure{Ready: true, Addresses: []translate.Address{ip, name}, Message: "1 of 1 proxies are ready"}, true, gateway.GatewayReasonProgrammed, "1 of 1 proxies are ready.", []string{"IPAddress 192.0.2.1", "Hostname lb.example.com"}},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			if step.infra != nil {
+				tr.Store.Apply(store.PutValue(translate.InfrastructureKey(gw), *step.infra))
+			}
+			ch := tr.Update()
+			if step.infra != nil && len(ch.Snapshots)+len(ch.Endpoints) > 0 {
+				t.Error("what Envoy gets depends on the infrastructure")
+			}
+			status, ok := ch.Reports[gw].Status.(*gateway.GatewayStatus)
+			if !ok {
+				t.Fatalf("no status: %v", ch.Reports)
+			}
+			c := meta.FindStatusCondition(status.Conditions, string(gateway.GatewayConditionProgrammed))
+			if c == nil || (c.Status == "True") != step.programme || c.Reason != string(step.reason) || step.message != "" && c.Message != step.message {
+				t.Errorf("condition %v", c)
+			}
+			var addresses []string
+			for _, a := range status.Addresses {
+				addresses = append(addresses, string(*a.Type)+" "+a.Value)
+			}
+			if !slices.Equal(addresses, step.addresses) {
+				t.Errorf("addresses %v, want %v", addresses, step.addresses)
+			}
+			if !meta.IsStatusConditionTrue(status.Conditions, string(gateway.GatewayConditionAccepted)) {
+				t.Error("acceptance depends on the infrastructure")
+			}
+		})
+	}
+}
+
+// TestSupportedFeatures checks what a class promises: sorted, as the API demands,
+// and everything about Gateways.
+func TestSupportedFeatures(t *testing.T) {
+	tr := translate.New(settings())
+	for _, o := range decode(t, []byte(statusInput)) {
+		tr.Store.Apply(store.Put(o))
+	}
+	class := store.Key{Kind: store.GatewayClass, Name: "eg"}
+	status, ok := tr.Update().Reports[class].Status.(*gateway.GatewayClassStatus)
+	if !ok || !meta.IsStatusConditionTrue(status.Conditions, string(gateway.GatewayClassConditionStatusAccepted)) {
+		t.Fatalf("status %v", status)
+	}
+	var names []string
+	for _, f := range status.SupportedFeatures {
+		names = append(names, string(f.Name))
+	}
+	if !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) != len(names) {
+		t.Errorf("features are not sorted or repeat: %v", names)
+	}
+	for _, want := range []string{"Gateway", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ListenerSet", "BackendTLSPolicy"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("no feature %s in %v", want, names)
+		}
+	}
+	if i := slices.IndexFunc(names, func(n string) bool { return strings.HasPrefix(n, "Mesh") }); i >= 0 {
+		t.Errorf("a gateway does not support %s", names[i])
+	}
+}
