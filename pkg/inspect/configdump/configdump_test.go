@@ -90,7 +90,7 @@ func FuzzFormats(f *testing.F) {
 		var b bytes.Buffer
 		w := bufio.NewWriter(&b)
 		writeIndented(w, compact, 0)
-		w.Flush()
+		flush(t, w)
 		var expected bytes.Buffer
 		if err := json.Indent(&expected, compact, "", "  "); err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func FuzzFormats(f *testing.F) {
 		}
 		b.Reset()
 		(&yamlWriter{w: w, src: compact}).value(0, false)
-		w.Flush()
+		flush(t, w)
 		var got any
 		if err := yaml.Unmarshal(b.Bytes(), &got); err != nil {
 			t.Fatalf("%v in YAML of %s\n%s", err, compact, b.Bytes())
@@ -109,6 +109,13 @@ func FuzzFormats(f *testing.F) {
 			t.Errorf("YAML\n%s\ngives %#v, want %#v", b.Bytes(), got, want)
 		}
 	})
+}
+
+func flush(t *testing.T, w *bufio.Writer) {
+	t.Helper()
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func resource(t *testing.T, typ xds.Type, name string, m proto.Message) *xds.Resource {
