@@ -11,11 +11,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// elsewhere are the commands whose examples other tests run, and why.
-var elsewhere = map[string]string{
-	"quickstart": "run with a real Envoy by the tests of the binary",
-	"run":        "run with a real Envoy by the tests of the binary",
-}
+// parsedOnly are the commands whose examples are parsed and not run, because
+// they start an Envoy on ports of its own.
+var parsedOnly = map[string]bool{"run": true, "quickstart": true}
 
 var port = regexp.MustCompile(`:\d{4}\b`)
 
@@ -35,10 +33,6 @@ func TestExamples(t *testing.T) {
 		if !cmd.Runnable() || cmd.HasParent() && (cmd.Name() == "help" || cmd.Parent().Name() == "completion") {
 			return
 		}
-		if why, ok := elsewhere[cmd.Name()]; ok {
-			t.Logf("%s: %s", cmd.CommandPath(), why)
-			return
-		}
 		if cmd.Example == "" {
 			t.Errorf("%s has no example", cmd.CommandPath())
 		}
@@ -48,6 +42,16 @@ func TestExamples(t *testing.T) {
 				continue
 			}
 			t.Run(line, func(t *testing.T) {
+				if parsedOnly[cmd.Name()] {
+					found, args, err := newRoot(Streams{}, "", "egctl").Find(strings.Fields(line)[1:])
+					if err != nil || found.Name() != cmd.Name() {
+						t.Fatalf("%s, %v", found.Name(), err)
+					}
+					if err := found.ParseFlags(args); err != nil {
+						t.Error(err)
+					}
+					return
+				}
 				line := port.ReplaceAllString(line, ":0")
 				if head, rest, ok := strings.Cut(line, " | "); ok && !strings.HasPrefix(head, "egctl") {
 					rest, _, _ = strings.Cut(rest, " | ")

@@ -33,7 +33,7 @@ func (c *completion) backends() []backend {
 				Namespace: string(or(ref.Namespace, gateway.Namespace(o.GetNamespace()))),
 				Name:      string(ref.Name),
 			}.Key()
-			b := backend{k, int32(or(ref.Port, 0)), udp}
+			b := backend{k, or(ref.Port, 0), udp}
 			if k.Kind == store.Service && k.Name != "" && !seen[b] {
 				seen[b] = true
 				list = append(list, b)

@@ -90,7 +90,7 @@ func FuzzFormats(f *testing.F) {
 		var b bytes.Buffer
 		w := bufio.NewWriter(&b)
 		writeIndented(w, compact, 0)
-		w.Flush()
+		flush(t, w)
 		var expected bytes.Buffer
 		if err := json.Indent(&expected, compact, "", "  "); err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func FuzzFormats(f *testing.F) {
 		}
 		b.Reset()
 		(&yamlWriter{w: w, src: compact}).value(0, false)
-		w.Flush()
+		flush(t, w)
 		var got any
 		if err := yaml.Unmarshal(b.Bytes(), &got); err != nil {
 			t.Fatalf("%v in YAML of %s\n%s", err, compact, b.Bytes())
@@ -109,6 +109,13 @@ func FuzzFormats(f *testing.F) {
 			t.Errorf("YAML\n%s\ngives %#v, want %#v", b.Bytes(), got, want)
 		}
 	})
+}
+
+func flush(t *testing.T, w *bufio.Writer) {
+	t.Helper()
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func resource(t *testing.T, typ xds.Type, name string, m proto.Message) *xds.Resource {
@@ -202,6 +209,33 @@ func TestWriteKeysGateways(t *testing.T) {
 			if gateways, ok := m["xds"].(map[string]any); ok && len(gateways) != n {
 				t.Errorf("%d Gateways as %s: %v", n, f, gateways)
 			}
+		}
+	}
+}
+
+// TestEncodeTable compares with protojson, which encodes a table in one go.
+func TestEncodeTable(t *testing.T) {
+	var hosts []*route.VirtualHost
+	for i := range 200 {
+		hosts = append(hosts, host(fmt.Sprintf("host-%d", i), "one"))
+	}
+	for name, m := range map[string]*route.RouteConfiguration{
+		"empty":    {},
+		"no hosts": {Name: "a", IgnorePortInHostMatching: true},
+		"no name":  {VirtualHosts: hosts[:1]},
+		"full":     {Name: "a", VirtualHosts: hosts, IgnorePortInHostMatching: true, RequestHeadersToRemove: []string{"x"}},
+	} {
+		got, err := encodeTable(resource(t, xds.RouteType, "a", m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := marshal.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var a, b any
+		if json.Unmarshal(got, &a) != nil || json.Unmarshal(whole, &b) != nil || !reflect.DeepEqual(a, b) {
+			t.Errorf("%s: %s\nwant %s", name, got, whole)
 		}
 	}
 }

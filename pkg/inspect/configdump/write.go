@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -52,16 +50,13 @@ func Write(out io.Writer, f Format, t Type, dumps ...*Dump) error {
 			tree.open(string(name))
 		}
 		tree.openList(`"configs"`)
-		for _, part := range parts() {
-			if t != All && t != part {
-				continue
+		for _, encoded := range d.encodeAll(t) {
+			part := <-encoded
+			if part.err != nil {
+				return part.err
 			}
-			body, err := d.encode(part)
-			if err != nil {
-				return err
-			}
-			if body != nil {
-				tree.item(body)
+			if part.body != nil {
+				tree.item(part.body)
 			}
 		}
 		tree.closeList()
@@ -82,6 +77,29 @@ func Write(out io.Writer, f Format, t Type, dumps ...*Dump) error {
 // marshal has Envoy's own spelling of fields.
 var marshal = protojson.MarshalOptions{UseProtoNames: true}
 
+type encodedPart struct {
+	body []byte
+	err  error
+}
+
+// encodeAll encodes the parts at once: a route table is one big message, and the
+// other processors have clusters and endpoints to do meanwhile.
+func (d *Dump) encodeAll(t Type) []chan encodedPart {
+	var list []chan encodedPart
+	for _, part := range parts() {
+		if t != All && t != part {
+			continue
+		}
+		c := make(chan encodedPart, 1)
+		list = append(list, c)
+		go func() {
+			body, err := d.encode(part)
+			c <- encodedPart{body, err}
+		}()
+	}
+	return list
+}
+
 // encode returns one part of the dump as JSON, or nil if there is none.
 func (d *Dump) encode(t Type) ([]byte, error) {
 	if t == Bootstrap {
@@ -98,11 +116,11 @@ func (d *Dump) encode(t Type) ([]byte, error) {
 		}
 		return fmt.Appendf(nil, `{"@type":"%senvoy.admin.v3.BootstrapConfigDump","bootstrap":%s}`, typePrefix, body), nil
 	}
-	elements, err := d.elements(t)
+	s := sections[t]
+	elements, err := each(d.resources(t), s.element)
 	if err != nil {
 		return nil, err
 	}
-	s := sections[t]
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"@type":"%senvoy.admin.v3.%s"`, typePrefix, s.message)
 	if len(elements) > 0 {
@@ -119,38 +137,13 @@ func (d *Dump) encode(t Type) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// elements encodes the resources of a part, on all processors.
-func (d *Dump) elements(t Type) ([][]byte, error) {
-	list := d.resources(t)
-	elements := make([][]byte, len(list))
-	const chunk = 64
-	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for start := 0; start < len(list); start += chunk {
-		g.Go(func() error {
-			for i := start; i < min(start+chunk, len(list)); i++ {
-				var err error
-				if elements[i], err = sections[t].element(list[i]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	return elements, g.Wait()
-}
-
 // element encodes one resource as its section presents it. The few fields
 // around it are written by hand: packing it for protojson means to decode it a
 // second time.
 func (s section) element(r *xds.Resource) ([]byte, error) {
-	m, _, err := message(r)
+	body, err := encodeResource(r)
 	if err != nil {
 		return nil, err
-	}
-	body, err := marshal.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s %q: %w", r.Type, r.Name, err)
 	}
 	b := make([]byte, 0, len(body)+256)
 	b = append(b, '{')
@@ -165,15 +158,31 @@ func (s section) element(r *xds.Resource) ([]byte, error) {
 		b = fmt.Appendf(b, `"%s":{`, s.state)
 	}
 	b = fmt.Appendf(b, `"version_info":"%s","%s":{"@type":"%s"`, r.Version(), s.resource, r.Type)
-	fields := bytes.TrimLeft(body[1:], " ")
-	if fields[0] != '}' {
+	if fields := fieldsOf(body); len(fields) > 0 {
 		b = append(b, ',')
+		b = append(b, fields...)
 	}
-	b = append(b, fields...)
+	b = append(b, '}')
 	if s.state != "" {
 		b = append(b, '}')
 	}
 	return append(b, '}'), nil
+}
+
+// encodeResource is the JSON of a resource without its type.
+func encodeResource(r *xds.Resource) ([]byte, error) {
+	if r.Type == xds.RouteType {
+		return encodeTable(r)
+	}
+	m, _, err := message(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := marshal.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s %q: %w", r.Type, r.Name, err)
+	}
+	return body, nil
 }
 
 // tree writes the few levels above the parts, and the parts in their place.
