@@ -54,6 +54,10 @@ golden: ## Rewrite the golden files; read the diff before you commit it
 	  | xargs -n1 dirname | sort -u | sed 's,^,./,' \
 	  | xargs -I{} go test {} -update
 
+.PHONY: docs
+docs: ## Rewrite the generated pages of docs/: commands and findings
+	go run ./hack/gen-docs
+
 # go test takes one fuzz target at a time.
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME
