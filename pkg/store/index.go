@@ -53,7 +53,7 @@ type anyIndex interface {
 
 type indexState interface {
 	// update moves key between entries and appends the cells of those changed.
-	update(k Key, old, new Object, touched []*incr.Cell) []*incr.Cell
+	update(k Key, old, now Object, touched []*incr.Cell) []*incr.Cell
 }
 
 func (ix *Index[V]) covers(k Kind) bool {
@@ -100,13 +100,13 @@ func (st *indexOf[V]) entry(v V) *entry[V] {
 	return e
 }
 
-func (st *indexOf[V]) update(k Key, old, new Object, touched []*incr.Cell) []*incr.Cell {
+func (st *indexOf[V]) update(k Key, old, now Object, touched []*incr.Cell) []*incr.Cell {
 	var was, is []V
 	if old != nil {
 		was = st.index.values(k, old)
 	}
-	if new != nil {
-		is = st.index.values(k, new)
+	if now != nil {
+		is = st.index.values(k, now)
 	}
 	for i, v := range was {
 		if !slices.Contains(is, v) && !slices.Contains(was[:i], v) {

@@ -18,7 +18,7 @@ func frontend(g *gateway.Gateway, port int32) (v *gateway.FrontendTLSValidation,
 	}
 	f := g.Spec.TLS.Frontend
 	for i := range f.PerPort {
-		if int32(f.PerPort[i].Port) == port {
+		if f.PerPort[i].Port == port {
 			return f.PerPort[i].TLS.Validation, path("spec", "tls", "frontend", "perPort", i, "tls", "validation")
 		}
 	}

@@ -16,7 +16,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	const key = "very-private"
 	r := xds.CertificateSecret("default/cert", []byte("chain"), []byte(key), finding.Object{Kind: "Secret", Name: "cert"})
 	s := &xds.Snapshot{Secrets: []*xds.Resource{r}}
-	bytes := strings.Trim(fmt.Sprint([]byte(key)), "[]")
+	bytes := strings.Trim(fmt.Sprintf("%d", []byte(key)), "[]")
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		for _, v := range []any{r, *r, s, []*xds.Resource{r}, map[string]*xds.Resource{"a": r}} {
 			out := fmt.Sprintf(verb, v)
