@@ -27,13 +27,12 @@ func (c *completion) backends() []backend {
 	seen := map[backend]bool{}
 	for _, o := range c.objects {
 		_, udp := o.(*gateway.UDPRoute)
-		for _, ref := range references(o) {
-			k := store.ID{
-				Kind:      store.Kind{Group: string(or(ref.Group, "")), Kind: string(or(ref.Kind, "Service"))},
-				Namespace: string(or(ref.Namespace, gateway.Namespace(o.GetNamespace()))),
-				Name:      string(ref.Name),
-			}.Key()
-			b := backend{k, or(ref.Port, 0), udp}
+		for _, ref := range store.BackendRefs(o) {
+			k := store.BackendKey(store.KeyOf(o), ref)
+			b := backend{key: k, udp: udp}
+			if ref.Port != nil {
+				b.port = *ref.Port
+			}
 			if k.Kind == store.Service && k.Name != "" && !seen[b] {
 				seen[b] = true
 				list = append(list, b)
@@ -41,66 +40,6 @@ func (c *completion) backends() []backend {
 		}
 	}
 	return list
-}
-
-// references are all that requests of a route can be sent to.
-func references(o store.Object) []*gateway.BackendObjectReference {
-	var refs []*gateway.BackendObjectReference
-	plain := func(bs []gateway.BackendRef) {
-		for i := range bs {
-			refs = append(refs, &bs[i].BackendObjectReference)
-		}
-	}
-	switch r := o.(type) {
-	case *gateway.HTTPRoute:
-		filters := func(fs []gateway.HTTPRouteFilter) {
-			for i := range fs {
-				if fs[i].RequestMirror != nil {
-					refs = append(refs, &fs[i].RequestMirror.BackendRef)
-				}
-				if fs[i].ExternalAuth != nil {
-					refs = append(refs, &fs[i].ExternalAuth.BackendRef)
-				}
-			}
-		}
-		for i := range r.Spec.Rules {
-			filters(r.Spec.Rules[i].Filters)
-			for j := range r.Spec.Rules[i].BackendRefs {
-				b := &r.Spec.Rules[i].BackendRefs[j]
-				refs = append(refs, &b.BackendObjectReference)
-				filters(b.Filters)
-			}
-		}
-	case *gateway.GRPCRoute:
-		filters := func(fs []gateway.GRPCRouteFilter) {
-			for i := range fs {
-				if fs[i].RequestMirror != nil {
-					refs = append(refs, &fs[i].RequestMirror.BackendRef)
-				}
-			}
-		}
-		for i := range r.Spec.Rules {
-			filters(r.Spec.Rules[i].Filters)
-			for j := range r.Spec.Rules[i].BackendRefs {
-				b := &r.Spec.Rules[i].BackendRefs[j]
-				refs = append(refs, &b.BackendObjectReference)
-				filters(b.Filters)
-			}
-		}
-	case *gateway.TLSRoute:
-		for i := range r.Spec.Rules {
-			plain(r.Spec.Rules[i].BackendRefs)
-		}
-	case *gateway.TCPRoute:
-		for i := range r.Spec.Rules {
-			plain(r.Spec.Rules[i].BackendRefs)
-		}
-	case *gateway.UDPRoute:
-		for i := range r.Spec.Rules {
-			plain(r.Spec.Rules[i].BackendRefs)
-		}
-	}
-	return refs
 }
 
 // services makes up the Services that are not there, with the ports that routes

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/store"
@@ -109,18 +109,18 @@ func (c *completion) gateways() {
 	}
 	for _, o := range c.objects {
 		if set, ok := o.(*gateway.ListenerSet); ok {
-			if d := need(setParent(set)); d != nil {
+			if d := need(store.ListenerSetParent(store.KeyOf(set), set)); d != nil {
 				d.sets = true
 			}
 			continue
 		}
-		common := commonSpec(o)
+		common := store.CommonRouteSpec(o)
 		if common == nil {
 			continue
 		}
 		for i := range common.ParentRefs {
 			ref := &common.ParentRefs[i]
-			if d := need(parent(o, ref)); d != nil {
+			if d := need(store.ParentKey(store.KeyOf(o), ref)); d != nil {
 				d.wants = append(d.wants, wantOf(o, ref))
 			}
 		}
@@ -172,47 +172,6 @@ func (c *completion) classes() {
 	}
 }
 
-func commonSpec(o store.Object) *gateway.CommonRouteSpec {
-	switch r := o.(type) {
-	case *gateway.HTTPRoute:
-		return &r.Spec.CommonRouteSpec
-	case *gateway.GRPCRoute:
-		return &r.Spec.CommonRouteSpec
-	case *gateway.TLSRoute:
-		return &r.Spec.CommonRouteSpec
-	case *gateway.TCPRoute:
-		return &r.Spec.CommonRouteSpec
-	case *gateway.UDPRoute:
-		return &r.Spec.CommonRouteSpec
-	default:
-		return nil
-	}
-}
-
-func parent(o metav1.Object, ref *gateway.ParentReference) store.Key {
-	return store.ID{
-		Kind:      store.Kind{Group: string(or(ref.Group, gateway.GroupName)), Kind: string(or(ref.Kind, "Gateway"))},
-		Namespace: string(or(ref.Namespace, gateway.Namespace(o.GetNamespace()))),
-		Name:      string(ref.Name),
-	}.Key()
-}
-
-func setParent(set *gateway.ListenerSet) store.Key {
-	ref := &set.Spec.ParentRef
-	return store.ID{
-		Kind:      store.Kind{Group: string(or(ref.Group, gateway.GroupName)), Kind: string(or(ref.Kind, "Gateway"))},
-		Namespace: string(or(ref.Namespace, gateway.Namespace(set.Namespace))),
-		Name:      string(ref.Name),
-	}.Key()
-}
-
-func or[T any](p *T, def T) T {
-	if p == nil {
-		return def
-	}
-	return *p
-}
-
 // describe lists the listeners of a Gateway for its note.
 func describe(g *gateway.Gateway) string {
 	if len(g.Spec.Listeners) == 0 {
@@ -222,7 +181,7 @@ func describe(g *gateway.Gateway) string {
 	for i := range g.Spec.Listeners {
 		l := &g.Spec.Listeners[i]
 		s := fmt.Sprintf("%s (%s %d", l.Name, l.Protocol, l.Port)
-		if l.TLS != nil && or(l.TLS.Mode, gateway.TLSModeTerminate) == gateway.TLSModePassthrough {
+		if l.TLS != nil && ptr.Deref(l.TLS.Mode, gateway.TLSModeTerminate) == gateway.TLSModePassthrough {
 			s += " passthrough"
 		} else if l.TLS != nil && len(l.TLS.CertificateRefs) > 0 {
 			s += ", certificate of Secret " + string(l.TLS.CertificateRefs[0].Name)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	core "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/store"
@@ -32,7 +33,7 @@ type want struct {
 // 80, TLS passed through on 443, connections and datagrams on the port of the
 // backend. Port 443 or 8443, or a section of a name like "https", means HTTPS.
 func wantOf(o store.Object, ref *gateway.ParentReference) want {
-	w := want{section: string(or(ref.SectionName, "")), port: or(ref.Port, 0)}
+	w := want{section: string(ptr.Deref(ref.SectionName, "")), port: ptr.Deref(ref.Port, 0)}
 	switch r := o.(type) {
 	case *gateway.TLSRoute:
 		w.protocol, w.fallback = gateway.TLSProtocolType, 443

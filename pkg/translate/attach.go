@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -36,15 +37,15 @@ var attachments = incr.NewQuery("attachments", func(c *incr.Context, k store.Key
 	if !ok {
 		return nil
 	}
-	common := commonSpec(route)
+	common := store.CommonRouteSpec(route)
 	if common == nil {
 		return nil
 	}
-	hostnames := lower(routeHostnames(route))
+	hostnames := lower(store.RouteHostnames(route))
 	var out []attachment
 	for i := range common.ParentRefs {
 		ref := common.ParentRefs[i]
-		parent := parentKey(k, &ref)
+		parent := store.ParentKey(k, &ref)
 		gw, ours := gatewayOf(c, parent)
 		if !ours {
 			continue
@@ -74,7 +75,7 @@ var isDefaultGateway = incr.NewQuery("default gateway", func(c *incr.Context, k 
 // wholeGateway says whether a parentRef names all of a Gateway, so that being
 // one of its defaults adds nothing.
 func wholeGateway(a *attachment, gw store.Key) bool {
-	return a.Gateway == gw && or(a.Ref.Kind, "Gateway") == "Gateway" && or(a.Ref.SectionName, "") == "" && or(a.Ref.Port, 0) == 0
+	return a.Gateway == gw && ptr.Deref(a.Ref.Kind, "Gateway") == "Gateway" && ptr.Deref(a.Ref.SectionName, "") == "" && ptr.Deref(a.Ref.Port, 0) == 0
 }
 
 func refTo(gw store.Key) gateway.ParentReference {
@@ -93,7 +94,7 @@ func gatewayOf(c *incr.Context, parent store.Key) (store.Key, bool) {
 		if !ok {
 			return store.Key{}, false
 		}
-		gw := listenerSetParent(parent, set)
+		gw := store.ListenerSetParent(parent, set)
 		_, ok = managedGateway(c, gw)
 		return gw, ok
 	default:
@@ -106,10 +107,10 @@ func gatewayOf(c *incr.Context, parent store.Key) (store.Key, bool) {
 func attach(c *incr.Context, a *attachment, route, parent store.Key, field string, hostnames []string) {
 	matched, admitted, accepting := false, false, false
 	for _, l := range ownListeners.Get(c, parent) {
-		if s := or(a.Ref.SectionName, ""); s != "" && string(s) != l.Key.Name {
+		if s := ptr.Deref(a.Ref.SectionName, ""); s != "" && string(s) != l.Key.Name {
 			continue
 		}
-		if p := or(a.Ref.Port, 0); p != 0 && p != l.Port {
+		if p := ptr.Deref(a.Ref.Port, 0); p != 0 && p != l.Port {
 			continue
 		}
 		matched = true
@@ -155,10 +156,10 @@ func carriesHostnames(k store.Kind) bool {
 
 func wanted(ref *gateway.ParentReference) string {
 	var b strings.Builder
-	if s := or(ref.SectionName, ""); s != "" {
+	if s := ptr.Deref(ref.SectionName, ""); s != "" {
 		b.WriteString(" named " + string(s))
 	}
-	if p := or(ref.Port, 0); p != 0 {
+	if p := ptr.Deref(ref.Port, 0); p != 0 {
 		b.WriteString(" on port " + itoa(p))
 	}
 	return b.String()

@@ -6,6 +6,7 @@ import (
 
 	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -43,7 +44,7 @@ var backendTLS = incr.NewQuery("backend TLS", func(c *incr.Context, k backendPor
 		return upstreamTLS{Problem: pk.String() + " has no usable hostname"}
 	}
 	t := &ir.TLSUpstream{Source: ir.Source{Object: pk, Path: "spec.validation"}, SNI: string(v.Hostname)}
-	if or(v.WellKnownCACertificates, "") == "" {
+	if ptr.Deref(v.WellKnownCACertificates, "") == "" {
 		t.CASecret = policyTrustName(pk)
 	}
 	for _, san := range v.SubjectAltNames {
@@ -76,7 +77,7 @@ func policyInForce(c *incr.Context, k backendPortKey) (*gateway.BackendTLSPolicy
 			if !targets(&t, k.Backend) {
 				continue
 			}
-			section := or(t.SectionName, "") != ""
+			section := ptr.Deref(t.SectionName, "") != ""
 			if section && string(*t.SectionName) != port.PortName {
 				continue
 			}
@@ -94,7 +95,7 @@ func targets(t *gateway.LocalPolicyTargetReferenceWithSectionName, k store.Key) 
 
 // caUsable says whether at least one CA certificate of a policy can be used.
 func caUsable(c *incr.Context, p *gateway.BackendTLSPolicy) bool {
-	if known := or(p.Spec.Validation.WellKnownCACertificates, ""); known != "" {
+	if known := ptr.Deref(p.Spec.Validation.WellKnownCACertificates, ""); known != "" {
 		return known == gateway.WellKnownCACertificatesSystem
 	}
 	for _, ref := range p.Spec.Validation.CACertificateRefs {
@@ -147,7 +148,7 @@ func policyIssues(c *incr.Context, p *gateway.BackendTLSPolicy) []issue {
 			issues = append(issues, policyCARef.at(k, field, "", "%s %s", to, problem))
 		}
 	}
-	if known := or(p.Spec.Validation.WellKnownCACertificates, ""); known != "" && !usable {
+	if known := ptr.Deref(p.Spec.Validation.WellKnownCACertificates, ""); known != "" && !usable {
 		issues = append(issues, policyWellKnown.at(k, "spec.validation.wellKnownCACertificates", "use System", "the set %q is not known", known))
 	} else if !usable {
 		issues = append(issues, policyNoCA.at(k, "spec.validation.caCertificateRefs", "", "none of the CA certificates can be used"))
@@ -158,7 +159,7 @@ func policyIssues(c *incr.Context, p *gateway.BackendTLSPolicy) []issue {
 	inForce, conflict := false, (*gateway.BackendTLSPolicy)(nil)
 	for i, t := range p.Spec.TargetRefs {
 		other, ok := rival(c, p, &t)
-		section := string(or(t.SectionName, ""))
+		section := string(ptr.Deref(t.SectionName, ""))
 		if !ok {
 			issues = append(issues, policyTargetNotFound.at(k, path("spec", "targetRefs", i), "", "%s %s/%s does not exist", t.Kind, p.Namespace, t.Name))
 		} else if section != "" && !portNamed.Get(c, namedPort{store.ID{Kind: store.Kind{Group: string(t.Group), Kind: string(t.Kind)}, Namespace: p.Namespace, Name: string(t.Name)}.Key(), section}) {
@@ -187,7 +188,7 @@ func rival(c *incr.Context, p *gateway.BackendTLSPolicy, t *gateway.LocalPolicyT
 			continue
 		}
 		same := slices.ContainsFunc(other.Spec.TargetRefs, func(o gateway.LocalPolicyTargetReferenceWithSectionName) bool {
-			return targets(&o, k) && or(o.SectionName, "") == or(t.SectionName, "")
+			return targets(&o, k) && ptr.Deref(o.SectionName, "") == ptr.Deref(t.SectionName, "")
 		})
 		if same && (oldest == nil || compareAge(other, oldest) < 0) {
 			oldest = other

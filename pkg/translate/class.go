@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -44,7 +45,7 @@ func classIssues(c *incr.Context, class *gateway.GatewayClass) []issue {
 	}
 	k := store.ID{
 		Kind:      store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)},
-		Namespace: string(or(ref.Namespace, "default")),
+		Namespace: string(ptr.Deref(ref.Namespace, "default")),
 		Name:      ref.Name,
 	}.Key()
 	return parametersIssues(c, store.KeyOf(class), "spec.parametersRef", k)

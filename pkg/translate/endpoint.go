@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	discovery "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -131,14 +132,14 @@ func appendEndpoints(out []xds.Endpoint, slice *discovery.EndpointSlice, port se
 		return out // a name could point anywhere; see ExternalName
 	}
 	for _, p := range slice.Ports {
-		if or(p.Name, "") != port.PortName || p.Port == nil || *p.Port < 1 || *p.Port > 65535 || string(or(p.Protocol, "TCP")) != port.Transport {
+		if ptr.Deref(p.Name, "") != port.PortName || p.Port == nil || *p.Port < 1 || *p.Port > 65535 || string(ptr.Deref(p.Protocol, "TCP")) != port.Transport {
 			continue
 		}
 		for i := range slice.Endpoints {
 			e := &slice.Endpoints[i]
-			ready := or(e.Conditions.Ready, true)
-			terminating := or(e.Conditions.Terminating, false)
-			serving := or(e.Conditions.Serving, ready)
+			ready := ptr.Deref(e.Conditions.Ready, true)
+			terminating := ptr.Deref(e.Conditions.Terminating, false)
+			serving := ptr.Deref(e.Conditions.Serving, ready)
 			if !ready && (!terminating || !serving) {
 				continue
 			}
@@ -147,7 +148,7 @@ func appendEndpoints(out []xds.Endpoint, slice *discovery.EndpointSlice, port se
 			}
 			// Further addresses of an endpoint mean the same place.
 			if a, err := netip.ParseAddr(e.Addresses[0]); err == nil && a.Zone() == "" {
-				out = append(out, xds.Endpoint{Address: a.String(), Port: *p.Port, Zone: strings.ToValidUTF8(or(e.Zone, ""), ""), Draining: !ready})
+				out = append(out, xds.Endpoint{Address: a.String(), Port: *p.Port, Zone: strings.ToValidUTF8(ptr.Deref(e.Zone, ""), ""), Draining: !ready})
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -76,7 +77,7 @@ func (t *treatment) apply(c *incr.Context, k store.Key, p string, f *gateway.HTT
 		if f.URLRewrite == nil {
 			return missing("urlRewrite"), false
 		}
-		t.rewrite = &ir.Rewrite{Hostname: string(or(f.URLRewrite.Hostname, ""))}
+		t.rewrite = &ir.Rewrite{Hostname: string(ptr.Deref(f.URLRewrite.Hostname, ""))}
 		issues = checkHostname(k, p+".urlRewrite.hostname", t.rewrite.Hostname)
 		if f.URLRewrite.Path != nil {
 			var more []issue
@@ -103,7 +104,7 @@ func (t *treatment) apply(c *incr.Context, k store.Key, p string, f *gateway.HTT
 		}
 		t.auth, issues = resolveAuth(c, k, p+".externalAuth", f.ExternalAuth)
 	case gateway.HTTPRouteFilterExtensionRef:
-		ref := or(f.ExtensionRef, gateway.LocalObjectReference{})
+		ref := ptr.Deref(f.ExtensionRef, gateway.LocalObjectReference{})
 		issues = []issue{routeFilterUnknown.at(k, p+".extensionRef", "", "extension %s.%s %q is not supported", ref.Kind, ref.Group, ref.Name)}
 	default:
 		issues = []issue{routeFilterInvalid.at(k, p+".type", "", "filter type %q is not supported", f.Type)}
@@ -206,10 +207,10 @@ var hostnamePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0
 
 func resolveRedirect(k store.Key, field string, in *gateway.HTTPRequestRedirectFilter, matches []ir.Match) (*ir.Redirect, []issue) {
 	r := &ir.Redirect{
-		Scheme:   or(in.Scheme, ""),
-		Hostname: string(or(in.Hostname, "")),
-		Port:     uint32(or(in.Port, 0)),
-		Code:     or(in.StatusCode, 302),
+		Scheme:   ptr.Deref(in.Scheme, ""),
+		Hostname: string(ptr.Deref(in.Hostname, "")),
+		Port:     uint32(ptr.Deref(in.Port, 0)),
+		Code:     ptr.Deref(in.StatusCode, 302),
 	}
 	issues := checkHostname(k, field+".hostname", r.Hostname)
 	if in.Port != nil && (*in.Port < 1 || *in.Port > 65535) {
@@ -244,7 +245,7 @@ func resolveMirror(c *incr.Context, k store.Key, field string, in *gateway.HTTPR
 	case in.Percent != nil:
 		n = *in.Percent
 	case in.Fraction != nil:
-		n, of = in.Fraction.Numerator, or(in.Fraction.Denominator, 100)
+		n, of = in.Fraction.Numerator, ptr.Deref(in.Fraction.Denominator, 100)
 	}
 	if n < 0 || of < 1 || n > of {
 		return nil, []issue{routeFilterInvalid.at(k, field, "use a share between none and all", "%d/%d is not a share of requests", n, of)}
@@ -256,7 +257,7 @@ func resolveMirror(c *incr.Context, k store.Key, field string, in *gateway.HTTPR
 func resolveCORS(k store.Key, field string, in *gateway.HTTPCORSFilter) (*ir.CORS, []issue) {
 	out := &ir.CORS{
 		Source:      ir.Source{Object: k, Path: field},
-		Credentials: or(in.AllowCredentials, false),
+		Credentials: ptr.Deref(in.AllowCredentials, false),
 		MaxAge:      defaultCORSMaxAge,
 	}
 	if in.MaxAge > 0 {

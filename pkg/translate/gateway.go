@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -25,7 +26,7 @@ var gatewayIssues = incr.NewQuery("gateway issues", func(c *incr.Context, k stor
 		issues = append(issues, parametersIssues(c, k, "spec.infrastructure.parametersRef", to)...)
 	}
 	for i, a := range g.Spec.Addresses {
-		if t := or(a.Type, gateway.IPAddressType); t != gateway.IPAddressType && t != gateway.HostnameAddressType {
+		if t := ptr.Deref(a.Type, gateway.IPAddressType); t != gateway.IPAddressType && t != gateway.HostnameAddressType {
 			issues = append(issues, addressUnsupported.at(k, path("spec", "addresses", i, "type"), "use IPAddress or Hostname", "address type %q is not supported", t))
 		}
 		if r := a.Routability; r != gateway.GatewayAddressRoutabilityDefault && r != gateway.GatewayAddressRoutabilityCluster {
@@ -77,8 +78,8 @@ var gatewayClientCert = incr.NewQuery("gateway client certificate", func(c *incr
 // secretKey is the object that a SecretObjectReference of object k names.
 func secretKey(k store.Key, ref *gateway.SecretObjectReference) store.Key {
 	return store.ID{
-		Kind:      store.Kind{Group: string(or(ref.Group, "")), Kind: string(or(ref.Kind, "Secret"))},
-		Namespace: string(or(ref.Namespace, gateway.Namespace(k.Namespace))),
+		Kind:      store.Kind{Group: string(ptr.Deref(ref.Group, "")), Kind: string(ptr.Deref(ref.Kind, "Secret"))},
+		Namespace: string(ptr.Deref(ref.Namespace, gateway.Namespace(k.Namespace))),
 		Name:      string(ref.Name),
 	}.Key()
 }

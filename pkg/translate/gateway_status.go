@@ -195,7 +195,7 @@ func isListenerIssue(i issue) bool {
 
 // listenerSetStatus judges a ListenerSet and its listeners.
 func listenerSetStatus(c *incr.Context, k store.Key, set *gateway.ListenerSet) (any, []issue) {
-	gw := listenerSetParent(k, set)
+	gw := store.ListenerSetParent(k, set)
 	g, ok := managedGateway(c, gw)
 	if !ok {
 		return nil, []issue{routeParentMissing.at(k, "spec.parentRef", "", "%s does not exist or is not ours", gw)}

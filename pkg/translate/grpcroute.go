@@ -3,6 +3,7 @@ package translate
 import (
 	"regexp"
 
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/store"
@@ -15,7 +16,7 @@ func grpcRuleInputs(k store.Key, r *gateway.GRPCRoute) []ruleInput {
 	inputs := make([]ruleInput, 0, len(r.Spec.Rules))
 	for i := range r.Spec.Rules {
 		rule := &r.Spec.Rules[i]
-		in := ruleInput{name: string(or(rule.Name, "")), filters: grpcFilters(rule.Filters), session: rule.SessionPersistence, grpc: true}
+		in := ruleInput{name: string(ptr.Deref(rule.Name, "")), filters: grpcFilters(rule.Filters), session: rule.SessionPersistence, grpc: true}
 		for _, b := range rule.BackendRefs {
 			in.backends = append(in.backends, gateway.HTTPBackendRef{BackendRef: b.BackendRef, Filters: grpcFilters(b.Filters)})
 		}
@@ -39,19 +40,19 @@ func grpcMatch(k store.Key, field string, index int, in *gateway.GRPCRouteMatch)
 		issues = append(issues, grpcMethod(k, field+".method", in.Method, &m)...)
 	}
 	for i, h := range in.Headers {
-		issues = append(issues, addMatch(k, path(field, "headers", i), &m.Headers, string(h.Name), h.Value, string(or(h.Type, gateway.GRPCHeaderMatchExact)), true)...)
+		issues = append(issues, addMatch(k, path(field, "headers", i), &m.Headers, string(h.Name), h.Value, string(ptr.Deref(h.Type, gateway.GRPCHeaderMatchExact)), true)...)
 	}
 	return m, issues
 }
 
 // grpcMethod reads a service and a method as a path.
 func grpcMethod(k store.Key, field string, in *gateway.GRPCMethodMatch, m *ir.Match) []issue {
-	service, method := or(in.Service, ""), or(in.Method, "")
+	service, method := ptr.Deref(in.Service, ""), ptr.Deref(in.Method, "")
 	if service == "" && method == "" {
 		return []issue{routeMatchInvalid.at(k, field, "leave out the method match to match every call", "neither a service nor a method is named")}
 	}
 	m.AnyService = service == ""
-	switch t := or(in.Type, gateway.GRPCMethodMatchExact); t {
+	switch t := ptr.Deref(in.Type, gateway.GRPCMethodMatchExact); t {
 	case gateway.GRPCMethodMatchExact:
 		for _, n := range []struct{ field, name string }{{"service", service}, {"method", method}} {
 			if n.name != "" && !grpcName.MatchString(n.name) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/store"
@@ -16,7 +17,7 @@ func httpRuleInputs(k store.Key, r *gateway.HTTPRoute) []ruleInput {
 	for i := range r.Spec.Rules {
 		rule := &r.Spec.Rules[i]
 		in := ruleInput{
-			name: string(or(rule.Name, "")), filters: rule.Filters, backends: rule.BackendRefs,
+			name: string(ptr.Deref(rule.Name, "")), filters: rule.Filters, backends: rule.BackendRefs,
 			timeouts: rule.Timeouts, retry: rule.Retry, session: rule.SessionPersistence,
 		}
 		for j := range rule.Matches {
@@ -33,14 +34,14 @@ func httpRuleInputs(k store.Key, r *gateway.HTTPRoute) []ruleInput {
 }
 
 func httpMatch(k store.Key, field string, index int, in *gateway.HTTPRouteMatch) (ir.Match, []issue) {
-	m := ir.Match{Index: index, Kind: ir.PathPrefix, Path: "/", Method: string(or(in.Method, ""))}
+	m := ir.Match{Index: index, Kind: ir.PathPrefix, Path: "/", Method: string(ptr.Deref(in.Method, ""))}
 	var issues []issue
 	if in.Method != nil && !slices.Contains(methods, *in.Method) {
 		issues = append(issues, routeMatchInvalid.at(k, field+".method", "use one of the methods of RFC 9110 in upper case", "method %q is not supported", *in.Method))
 	}
 	if in.Path != nil {
-		m.Path = or(in.Path.Value, "/")
-		switch t := or(in.Path.Type, gateway.PathMatchPathPrefix); t {
+		m.Path = ptr.Deref(in.Path.Value, "/")
+		switch t := ptr.Deref(in.Path.Type, gateway.PathMatchPathPrefix); t {
 		case gateway.PathMatchExact:
 			m.Kind = ir.PathExact
 			issues = append(issues, checkPath(k, field+".path.value", m.Path)...)
@@ -61,10 +62,10 @@ func httpMatch(k store.Key, field string, index int, in *gateway.HTTPRouteMatch)
 		}
 	}
 	for i, h := range in.Headers {
-		issues = append(issues, addMatch(k, path(field, "headers", i), &m.Headers, string(h.Name), h.Value, string(or(h.Type, gateway.HeaderMatchExact)), true)...)
+		issues = append(issues, addMatch(k, path(field, "headers", i), &m.Headers, string(h.Name), h.Value, string(ptr.Deref(h.Type, gateway.HeaderMatchExact)), true)...)
 	}
 	for i, q := range in.QueryParams {
-		issues = append(issues, addMatch(k, path(field, "queryParams", i), &m.Query, string(q.Name), q.Value, string(or(q.Type, gateway.QueryParamMatchExact)), false)...)
+		issues = append(issues, addMatch(k, path(field, "queryParams", i), &m.Query, string(q.Name), q.Value, string(ptr.Deref(q.Type, gateway.QueryParamMatchExact)), false)...)
 	}
 	return m, issues
 }

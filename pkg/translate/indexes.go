@@ -24,19 +24,19 @@ var (
 
 	listenerSetsByGateway = store.NewIndex("listener sets by gateway", func(k store.Key, o store.Object) []store.Key {
 		if ls, ok := o.(*gateway.ListenerSet); ok {
-			return []store.Key{listenerSetParent(k, ls)}
+			return []store.Key{store.ListenerSetParent(k, ls)}
 		}
 		return nil
 	}, store.ListenerSet)
 
 	routesByParent = store.NewIndex("routes by parent", func(k store.Key, o store.Object) []store.Key {
-		common := commonSpec(o)
+		common := store.CommonRouteSpec(o)
 		if common == nil {
 			return nil
 		}
 		keys := make([]store.Key, 0, len(common.ParentRefs))
 		for i := range common.ParentRefs {
-			keys = append(keys, parentKey(k, &common.ParentRefs[i]))
+			keys = append(keys, store.ParentKey(k, &common.ParentRefs[i]))
 		}
 		if common.UseDefaultGateways == gateway.GatewayDefaultScopeAll {
 			keys = append(keys, defaultGateways)
@@ -46,8 +46,8 @@ var (
 
 	routesByBackend = store.NewIndex("routes by backend", func(k store.Key, o store.Object) []store.Key {
 		var keys []store.Key
-		for _, ref := range backendRefsOf(o) {
-			keys = append(keys, backendKey(k, ref))
+		for _, ref := range store.BackendRefs(o) {
+			keys = append(keys, store.BackendKey(k, ref))
 		}
 		return keys
 	}, routeKinds...)
@@ -76,124 +76,3 @@ var (
 		return keys
 	}, store.EndpointSlice)
 )
-
-// commonSpec returns the part that all route kinds share; nil for other kinds.
-func commonSpec(o store.Object) *gateway.CommonRouteSpec {
-	switch r := o.(type) {
-	case *gateway.HTTPRoute:
-		return &r.Spec.CommonRouteSpec
-	case *gateway.GRPCRoute:
-		return &r.Spec.CommonRouteSpec
-	case *gateway.TLSRoute:
-		return &r.Spec.CommonRouteSpec
-	case *gateway.TCPRoute:
-		return &r.Spec.CommonRouteSpec
-	case *gateway.UDPRoute:
-		return &r.Spec.CommonRouteSpec
-	default:
-		return nil
-	}
-}
-
-// routeHostnames returns the hostnames of a route; nil for kinds without.
-func routeHostnames(o store.Object) []gateway.Hostname {
-	switch r := o.(type) {
-	case *gateway.HTTPRoute:
-		return r.Spec.Hostnames
-	case *gateway.GRPCRoute:
-		return r.Spec.Hostnames
-	case *gateway.TLSRoute:
-		return r.Spec.Hostnames
-	default:
-		return nil
-	}
-}
-
-// backendRefsOf lists every reference of a route that traffic may follow.
-func backendRefsOf(o store.Object) []*gateway.BackendObjectReference {
-	var refs []*gateway.BackendObjectReference
-	plain := func(bs []gateway.BackendRef) {
-		for i := range bs {
-			refs = append(refs, &bs[i].BackendObjectReference)
-		}
-	}
-	filters := func(fs []gateway.HTTPRouteFilter) {
-		for i := range fs {
-			if m := fs[i].RequestMirror; m != nil {
-				refs = append(refs, &m.BackendRef)
-			}
-			if a := fs[i].ExternalAuth; a != nil {
-				refs = append(refs, &a.BackendRef)
-			}
-		}
-	}
-	switch r := o.(type) {
-	case *gateway.HTTPRoute:
-		for i := range r.Spec.Rules {
-			rule := &r.Spec.Rules[i]
-			filters(rule.Filters)
-			for j := range rule.BackendRefs {
-				refs = append(refs, &rule.BackendRefs[j].BackendObjectReference)
-				filters(rule.BackendRefs[j].Filters)
-			}
-		}
-	case *gateway.GRPCRoute:
-		for i := range r.Spec.Rules {
-			rule := &r.Spec.Rules[i]
-			filters(grpcFilters(rule.Filters))
-			for j := range rule.BackendRefs {
-				refs = append(refs, &rule.BackendRefs[j].BackendObjectReference)
-				filters(grpcFilters(rule.BackendRefs[j].Filters))
-			}
-		}
-	case *gateway.TLSRoute:
-		for i := range r.Spec.Rules {
-			plain(r.Spec.Rules[i].BackendRefs)
-		}
-	case *gateway.TCPRoute:
-		for i := range r.Spec.Rules {
-			plain(r.Spec.Rules[i].BackendRefs)
-		}
-	case *gateway.UDPRoute:
-		for i := range r.Spec.Rules {
-			plain(r.Spec.Rules[i].BackendRefs)
-		}
-	}
-	return refs
-}
-
-// or returns the pointed-to value, or a default for nil.
-func or[T any](p *T, def T) T {
-	if p == nil {
-		return def
-	}
-	return *p
-}
-
-// parentKey is the object a parentRef of route k names.
-func parentKey(k store.Key, ref *gateway.ParentReference) store.Key {
-	return store.ID{
-		Kind:      store.Kind{Group: string(or(ref.Group, gateway.GroupName)), Kind: string(or(ref.Kind, "Gateway"))},
-		Namespace: string(or(ref.Namespace, gateway.Namespace(k.Namespace))),
-		Name:      string(ref.Name),
-	}.Key()
-}
-
-// backendKey is the object a backendRef of route k names.
-func backendKey(k store.Key, ref *gateway.BackendObjectReference) store.Key {
-	return store.ID{
-		Kind:      store.Kind{Group: string(or(ref.Group, "")), Kind: string(or(ref.Kind, "Service"))},
-		Namespace: string(or(ref.Namespace, gateway.Namespace(k.Namespace))),
-		Name:      string(ref.Name),
-	}.Key()
-}
-
-// listenerSetParent is the Gateway that a ListenerSet asks to join.
-func listenerSetParent(k store.Key, ls *gateway.ListenerSet) store.Key {
-	ref := ls.Spec.ParentRef
-	return store.ID{
-		Kind:      store.Kind{Group: string(or(ref.Group, gateway.GroupName)), Kind: string(or(ref.Kind, "Gateway"))},
-		Namespace: string(or(ref.Namespace, gateway.Namespace(k.Namespace))),
-		Name:      string(ref.Name),
-	}.Key()
-}

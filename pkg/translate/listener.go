@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -71,7 +72,7 @@ var ownListeners = incr.NewQuery("own listeners", func(c *incr.Context, owner st
 		if !ok {
 			return nil
 		}
-		k = listenerSetParent(owner, set)
+		k = store.ListenerSetParent(owner, set)
 	}
 	var own []*listener
 	for _, l := range gatewayListeners.Get(c, k).All {
@@ -103,11 +104,11 @@ func resolveListener(c *incr.Context, g *gateway.Gateway, owner store.Key, field
 	l.Key = ir.ListenerKey{Owner: owner, Name: string(e.Name)}
 	l.Protocol = ir.ListenerProtocol(e.Protocol)
 	l.Port = e.Port
-	l.Hostname = strings.ToLower(string(or(e.Hostname, "")))
+	l.Hostname = strings.ToLower(string(ptr.Deref(e.Hostname, "")))
 	if !isHTTP(l.Protocol) && l.Protocol != ir.ListenerTLS {
 		l.Hostname = "" // the specification ignores it where there is none on the wire
 	}
-	l.Passthrough = e.TLS != nil && or(e.TLS.Mode, gateway.TLSModeTerminate) == gateway.TLSModePassthrough
+	l.Passthrough = e.TLS != nil && ptr.Deref(e.TLS.Mode, gateway.TLSModeTerminate) == gateway.TLSModePassthrough
 
 	carried := carriedKinds(&l.Listener)
 	if carried == nil {
@@ -159,7 +160,7 @@ func (l *listener) resolveRoutes(owner store.Key, field string, a *gateway.Allow
 	if len(a.Kinds) > 0 {
 		l.Kinds = []store.Kind{}
 		for i, k := range a.Kinds {
-			kind := store.Kind{Group: string(or(k.Group, gateway.GroupName)), Kind: string(k.Kind)}
+			kind := store.Kind{Group: string(ptr.Deref(k.Group, gateway.GroupName)), Kind: string(k.Kind)}
 			if !containsKind(carried, kind) {
 				l.Issues = append(l.Issues, listenerRouteKinds.at(owner, path(field, "allowedRoutes", "kinds", i), "",
 					"a listener of protocol %s cannot carry %s", l.Protocol, kind.Kind))
@@ -169,7 +170,7 @@ func (l *listener) resolveRoutes(owner store.Key, field string, a *gateway.Allow
 		}
 	}
 	if a.Namespaces != nil {
-		l.From = or(a.Namespaces.From, gateway.NamespacesFromSame)
+		l.From = ptr.Deref(a.Namespaces.From, gateway.NamespacesFromSame)
 		l.Selector = a.Namespaces.Selector
 		if l.From == gateway.NamespacesFromSelector {
 			if _, err := metav1.LabelSelectorAsSelector(l.Selector); err != nil {

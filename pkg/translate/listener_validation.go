@@ -3,6 +3,7 @@ package translate
 import (
 	"strings"
 
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -100,7 +101,7 @@ var frontendTrust = incr.NewQuery("frontend trust", func(c *incr.Context, f fron
 func trustRef(from store.Key, ref gateway.ObjectReference) store.Key {
 	id := store.ID{Kind: store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)}, Name: string(ref.Name)}
 	if id.Kind != store.ClusterTrustBundle {
-		id.Namespace = string(or(ref.Namespace, gateway.Namespace(from.Namespace)))
+		id.Namespace = string(ptr.Deref(ref.Namespace, gateway.Namespace(from.Namespace)))
 	}
 	return id.Key()
 }

@@ -5,6 +5,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/ptr"
 
 	core "k8s.io/api/core/v1"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -42,7 +43,7 @@ func admitsSet(c *incr.Context, g *gateway.Gateway, namespace string) bool {
 		return false
 	}
 	n := g.Spec.AllowedListeners.Namespaces
-	return admitsNamespace(c, or(n.From, gateway.NamespacesFromNone), n.Selector, g.Namespace, namespace)
+	return admitsNamespace(c, ptr.Deref(n.From, gateway.NamespacesFromNone), n.Selector, g.Namespace, namespace)
 }
 
 // admitsNamespace evaluates a From and its selector. An invalid selector admits

@@ -17,19 +17,19 @@ const maxParents = 32
 
 // routeStatus judges a route of any kind, once for each parent of ours.
 func routeStatus(c *incr.Context, k store.Key, o store.Object) (any, []issue) {
-	common := commonSpec(o)
+	common := store.CommonRouteSpec(o)
 	if common == nil {
 		return nil, nil
 	}
 	as := attachments.Get(c, k)
 	var issues []issue
 	for i := range common.ParentRefs {
-		parent := parentKey(k, &common.ParentRefs[i])
+		parent := store.ParentKey(k, &common.ParentRefs[i])
 		if _, ours := gatewayOf(c, parent); !ours {
 			issues = append(issues, routeParentMissing.at(k, path("spec", "parentRefs", i), "", "%s does not exist or is not ours", parent))
 		}
 	}
-	for i, h := range routeHostnames(o) {
+	for i, h := range store.RouteHostnames(o) {
 		if !validHostname(strings.ToLower(string(h))) {
 			issues = append(issues, routeHostname.at(k, path("spec", "hostnames", i), "use a DNS name, perhaps with *. before it", "%q is not a hostname", h))
 		}

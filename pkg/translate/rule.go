@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -120,7 +121,7 @@ func resolveDestination(c *incr.Context, k store.Key, field string, b *gateway.H
 			issues = append(issues, backendTLSInvalid.at(k, field, "see the findings of the BackendTLSPolicy", "%s cannot be verified: %s", key.Backend, problem))
 		}
 	}
-	if w := or(b.Weight, 1); w < 0 || w > maxWeight {
+	if w := ptr.Deref(b.Weight, 1); w < 0 || w > maxWeight {
 		d.Valid = false
 		issues = append(issues, routeWeight.at(k, field+".weight", "use 0 to 1000000", "%d is not a weight", w))
 	}
@@ -148,7 +149,7 @@ const maxWeight = 1_000_000
 
 // weight applies the default and the limits of the specification.
 func weight(w *int32) uint32 {
-	return uint32(min(max(or(w, 1), 0), maxWeight))
+	return uint32(min(max(ptr.Deref(w, 1), 0), maxWeight))
 }
 
 // durationPattern is the grammar of GEP-2257.
@@ -238,14 +239,14 @@ func resolveSession(c *incr.Context, k store.Key, field string, s *gateway.Sessi
 	}
 	field = path(field, "sessionPersistence")
 	var issues []issue
-	session := &ir.Session{Cookie: or(s.Type, gateway.CookieBasedSessionPersistence) == gateway.CookieBasedSessionPersistence}
+	session := &ir.Session{Cookie: ptr.Deref(s.Type, gateway.CookieBasedSessionPersistence) == gateway.CookieBasedSessionPersistence}
 	if session.Cookie {
 		session.Name, session.Path = "egctl-session-"+shortHash(k.Namespace+"/"+k.Name+"/"+rule.Path), "/"
 		if s.Cookie != nil {
 			if s.Cookie.Name != nil {
 				session.Name = string(*s.Cookie.Name)
 			}
-			session.Path = or(s.Cookie.Path, session.Path)
+			session.Path = ptr.Deref(s.Cookie.Path, session.Path)
 		}
 		if !validHeader(session.Name) {
 			return []issue{routeSession.at(k, field+".cookie.name", "use letters, digits and dashes", "%q is not a cookie name", session.Name)}
@@ -253,7 +254,7 @@ func resolveSession(c *incr.Context, k store.Key, field string, s *gateway.Sessi
 		if !strings.HasPrefix(session.Path, "/") || strings.Contains(session.Path, ";") || !validHeaderValue(session.Path) {
 			return []issue{routeSession.at(k, field+".cookie.path", "begin it with a slash", "%q is not the path of a cookie", session.Path)}
 		}
-		permanent := s.Cookie != nil && or(s.Cookie.LifetimeType, gateway.SessionCookieLifetimeType) == gateway.PermanentCookieLifetimeType
+		permanent := s.Cookie != nil && ptr.Deref(s.Cookie.LifetimeType, gateway.SessionCookieLifetimeType) == gateway.PermanentCookieLifetimeType
 		if permanent && s.AbsoluteTimeout == nil {
 			return []issue{routeSession.at(k, field+".absoluteTimeout", "set absoluteTimeout", "a permanent cookie needs an absolute timeout")}
 		}

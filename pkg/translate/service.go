@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	core "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -84,7 +85,7 @@ func (p *servicePort) fill(name, transport string, app *string) {
 	if transport == "" {
 		p.Transport = string(core.ProtocolTCP)
 	}
-	switch strings.ToLower(or(app, "")) {
+	switch strings.ToLower(ptr.Deref(app, "")) {
 	case "kubernetes.io/h2c", "gateway.envoyproxy.io/h2c", "grpc":
 		p.Protocol = ir.HTTP2
 	case "kubernetes.io/ws":
@@ -97,7 +98,7 @@ func (p *servicePort) fill(name, transport string, app *string) {
 // resolveBackend follows a reference of an object. proto is what the referrer
 // needs; it becomes part of the cluster only where the backend does not decide.
 func resolveBackend(c *incr.Context, from store.Key, field string, ref *gateway.BackendObjectReference, proto ir.Protocol) (ir.ClusterKey, []issue) {
-	k := backendKey(from, ref)
+	k := store.BackendKey(from, ref)
 	if k.Kind != store.Service && k.Kind != store.ServiceImport {
 		return ir.ClusterKey{}, []issue{backendKind.at(from, field+".kind", "refer to a Service", "kind %s is not supported", k.Kind)}
 	}

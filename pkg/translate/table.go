@@ -155,7 +155,7 @@ var routeNames = incr.NewQuery("route hostnames", func(c *incr.Context, k store.
 	if !ok {
 		return nil
 	}
-	return lower(routeHostnames(route))
+	return lower(store.RouteHostnames(route))
 }, incr.Equal[store.Key](slices.Equal[[]string]))
 
 // hostnameRank says how specific the name is by which a route serves a domain:
