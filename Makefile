@@ -15,7 +15,9 @@ GOLANGCI_LINT ?= go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v
 # What to test and how; e.g. make test PKG=./pkg/store TESTFLAGS='-race -v'
 PKG ?= ./...
 TESTFLAGS ?=
-BENCH ?= .
+# What make bench measures for, and how many edits it times through Envoy.
+BENCHTIME ?= 1s
+EDITS ?= 300
 FUZZTIME ?= 30s
 
 .PHONY: help
@@ -43,9 +45,16 @@ test: envoy ## Run all tests
 lint: ## Run golangci-lint (the first time builds it: a few minutes)
 	$(GOLANGCI_LINT) run ./...
 
+# Each line of figures goes into docs/performance.md. Alone on the machine, this
+# takes about five minutes; BENCHTIME=1x is a quick look.
 .PHONY: bench
-bench: envoy ## Run the benchmarks matching BENCH
-	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PKG)
+bench: envoy ## Measure, and write the tables of docs/performance.md
+	{ go test -run '^$$' -bench '^Benchmark(Event|Full)$$' -benchmem -benchtime $(BENCHTIME) -timeout 60m ./pkg/translate; \
+	  go test -run '^$$' -bench '^BenchmarkResident$$' -benchtime 3x ./pkg/translate; \
+	  go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 30m ./pkg/controller/xds; \
+	  go test -run '^$$' -bench . -benchtime $(EDITS)x -timeout 60m ./pkg/local; \
+	  go test -run '^$$' -bench . -benchtime 5x -timeout 30m ./cmd/egctl; } | tee bench.out
+	go run ./hack/bench-table docs/performance.md < bench.out
 
 # Only the packages that have golden files know the flag.
 .PHONY: golden
@@ -53,6 +62,10 @@ golden: ## Rewrite the golden files; read the diff before you commit it
 	grep -rlE --include='*_test.go' 'flag\.Bool\("update"' pkg \
 	  | xargs -n1 dirname | sort -u | sed 's,^,./,' \
 	  | xargs -I{} go test {} -update
+
+.PHONY: docs
+docs: ## Rewrite the generated pages of docs/: commands and findings
+	go run ./hack/gen-docs
 
 # go test takes one fuzz target at a time.
 .PHONY: fuzz

@@ -60,7 +60,7 @@ func (o *explainOptions) Run(context.Context) error {
 		for _, c := range o.Codes {
 			d, ok := finding.Lookup(finding.Code(strings.ToUpper(c)))
 			if !ok {
-				return fmt.Errorf("there is no code %q; 'egctl explain' lists all", c)
+				return fmt.Errorf("there is no code %q; explain without a code lists all", c)
 			}
 			docs = append(docs, d)
 		}

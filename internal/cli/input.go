@@ -46,7 +46,6 @@ func (o *inputOptions) validate() error {
 type world struct {
 	set        *manifest.Set
 	translator *translate.Translator
-	objects    []store.Object // those made up included
 	snapshots  map[store.Key]*xds.Snapshot
 	endpoints  map[string]*xds.Resource
 	reports    map[store.Key]translate.Report
@@ -71,7 +70,7 @@ func (o *inputOptions) read(ctx context.Context, files []string, told map[string
 	objects = append(objects, added...)
 	settings := translate.DefaultSettings()
 	settings.AssumeProgrammed = true
-	w := &world{set: set, objects: objects, translator: translate.New(settings)}
+	w := &world{set: set, translator: translate.New(settings)}
 	changes := make([]store.Change, len(objects))
 	for i, ob := range objects {
 		changes[i] = store.Put(ob)

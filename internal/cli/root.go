@@ -46,6 +46,9 @@ func displayName(args []string) string {
 	return "egctl"
 }
 
+// Root returns the command line without running it, for what documents it.
+func Root(s Streams, version string) *cobra.Command { return newRoot(s, version, "egctl") }
+
 func newRoot(s Streams, version, name string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "egctl",

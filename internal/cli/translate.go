@@ -168,6 +168,7 @@ func (o *translateOptions) print(ctx context.Context, w *world, told map[string]
 	if o.To == "ir" {
 		return o.printModel(w, gateways)
 	}
+	w.translator = nil // has done its work, and holds half of the memory
 	dumps, err := w.dumps(gateways)
 	if err != nil {
 		return err

@@ -28,12 +28,12 @@ func (c *completion) backends() []backend {
 	for _, o := range c.objects {
 		_, udp := o.(*gateway.UDPRoute)
 		for _, ref := range references(o) {
-			k := store.Key{
+			k := store.ID{
 				Kind:      store.Kind{Group: string(or(ref.Group, "")), Kind: string(or(ref.Kind, "Service"))},
 				Namespace: string(or(ref.Namespace, gateway.Namespace(o.GetNamespace()))),
 				Name:      string(ref.Name),
-			}
-			b := backend{k, int32(or(ref.Port, 0)), udp}
+			}.Key()
+			b := backend{k, or(ref.Port, 0), udp}
 			if k.Kind == store.Service && k.Name != "" && !seen[b] {
 				seen[b] = true
 				list = append(list, b)
@@ -137,7 +137,7 @@ func (c *completion) endpoints() {
 	served := map[store.Key]bool{}
 	for _, o := range c.objects {
 		if slice, ok := o.(*discovery.EndpointSlice); ok {
-			served[store.Key{Kind: store.Service, Namespace: slice.Namespace, Name: slice.Labels[discovery.LabelServiceName]}] = true
+			served[store.ID{Kind: store.Service, Namespace: slice.Namespace, Name: slice.Labels[discovery.LabelServiceName]}.Key()] = true
 		}
 	}
 	var made []string
@@ -156,7 +156,7 @@ func (c *completion) endpoints() {
 }
 
 func (c *completion) slice(k store.Key, s *core.Service) store.Object {
-	sk := store.Key{Kind: store.EndpointSlice, Namespace: k.Namespace, Name: k.Name + "-made-up"}
+	sk := store.ID{Kind: store.EndpointSlice, Namespace: k.Namespace, Name: k.Name + "-made-up"}.Key()
 	slice := named[*discovery.EndpointSlice](sk)
 	slice.Labels = map[string]string{discovery.LabelServiceName: k.Name}
 	slice.AddressType = discovery.AddressTypeIPv4

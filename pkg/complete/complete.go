@@ -161,7 +161,7 @@ func (c *completion) classes() {
 		if !ok || g.Spec.GatewayClassName == "" {
 			continue
 		}
-		k := store.Key{Kind: store.GatewayClass, Name: string(g.Spec.GatewayClassName)}
+		k := store.ID{Kind: store.GatewayClass, Name: string(g.Spec.GatewayClassName)}.Key()
 		if c.have[k] != nil {
 			continue
 		}
@@ -190,20 +190,20 @@ func commonSpec(o store.Object) *gateway.CommonRouteSpec {
 }
 
 func parent(o metav1.Object, ref *gateway.ParentReference) store.Key {
-	return store.Key{
+	return store.ID{
 		Kind:      store.Kind{Group: string(or(ref.Group, gateway.GroupName)), Kind: string(or(ref.Kind, "Gateway"))},
 		Namespace: string(or(ref.Namespace, gateway.Namespace(o.GetNamespace()))),
 		Name:      string(ref.Name),
-	}
+	}.Key()
 }
 
 func setParent(set *gateway.ListenerSet) store.Key {
 	ref := &set.Spec.ParentRef
-	return store.Key{
+	return store.ID{
 		Kind:      store.Kind{Group: string(or(ref.Group, gateway.GroupName)), Kind: string(or(ref.Kind, "Gateway"))},
 		Namespace: string(or(ref.Namespace, gateway.Namespace(set.Namespace))),
 		Name:      string(ref.Name),
-	}
+	}.Key()
 }
 
 func or[T any](p *T, def T) T {

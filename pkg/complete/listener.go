@@ -32,7 +32,7 @@ type want struct {
 // 80, TLS passed through on 443, connections and datagrams on the port of the
 // backend. Port 443 or 8443, or a section of a name like "https", means HTTPS.
 func wantOf(o store.Object, ref *gateway.ParentReference) want {
-	w := want{section: string(or(ref.SectionName, "")), port: int32(or(ref.Port, 0))}
+	w := want{section: string(or(ref.SectionName, "")), port: or(ref.Port, 0)}
 	switch r := o.(type) {
 	case *gateway.TLSRoute:
 		w.protocol, w.fallback = gateway.TLSProtocolType, 443
@@ -58,7 +58,7 @@ func wantOf(o store.Object, ref *gateway.ParentReference) want {
 func backendPort(refs []gateway.BackendRef, none int32) int32 {
 	for i := range refs {
 		if p := refs[i].Port; p != nil {
-			return int32(*p)
+			return *p
 		}
 	}
 	return none
@@ -97,7 +97,7 @@ func (ls *listenerList) serves(w want) bool {
 		switch {
 		case w.section != "" && string(l.Name) == w.section:
 			return true // a listener that does not fit is for the translator to judge
-		case w.section == "" && l.Protocol == w.protocol && (w.port == 0 && !connections(w.protocol) || int32(l.Port) == w.wanted()):
+		case w.section == "" && l.Protocol == w.protocol && (w.port == 0 && !connections(w.protocol) || l.Port == w.wanted()):
 			return true
 		}
 	}
@@ -132,7 +132,7 @@ func (ls *listenerList) add(w want, certificate string) {
 	l := gateway.Listener{
 		Name:          gateway.SectionName(name),
 		Protocol:      w.protocol,
-		Port:          gateway.PortNumber(port),
+		Port:          port,
 		AllowedRoutes: &gateway.AllowedRoutes{Namespaces: &gateway.RouteNamespaces{From: &all}},
 	}
 	switch w.protocol {
@@ -150,7 +150,7 @@ func (ls *listenerList) add(w want, certificate string) {
 func (ls *listenerList) taken(port int32, p gateway.ProtocolType) bool {
 	for i := range ls.list {
 		l := &ls.list[i]
-		if int32(l.Port) == port && (l.Protocol == gateway.UDPProtocolType) == (p == gateway.UDPProtocolType) {
+		if l.Port == port && (l.Protocol == gateway.UDPProtocolType) == (p == gateway.UDPProtocolType) {
 			return true
 		}
 	}

@@ -199,5 +199,5 @@ func forgotten(changes []store.Change, st *store.Store) []store.Change {
 }
 
 func keyOf(o finding.Object) store.Key {
-	return store.Key{Kind: store.Kind{Group: o.Group, Kind: o.Kind}, Namespace: o.Namespace, Name: o.Name}
+	return store.ID{Kind: store.Kind{Group: o.Group, Kind: o.Kind}, Namespace: o.Namespace, Name: o.Name}.Key()
 }

@@ -65,7 +65,7 @@ func routeObjects(r *route.Route) []store.Key {
 	for _, v := range r.GetMetadata().GetFilterMetadata()["envoy-gateway"].GetFields()["resources"].GetListValue().GetValues() {
 		f := v.GetStructValue().GetFields()
 		kind := f["kind"].GetStringValue()
-		keys = append(keys, store.Key{Kind: store.Kind{Group: store.HTTPRoute.Group, Kind: kind}, Namespace: f["namespace"].GetStringValue(), Name: f["name"].GetStringValue()})
+		keys = append(keys, store.ID{Kind: store.Kind{Group: store.HTTPRoute.Group, Kind: kind}, Namespace: f["namespace"].GetStringValue(), Name: f["name"].GetStringValue()}.Key())
 	}
 	return keys
 }

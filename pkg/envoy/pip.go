@@ -107,7 +107,7 @@ func (l *Locator) watchSize(dir string, a artifact) (done func(error)) {
 func folderSize(dir string) (total int64) {
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
-			return nil
+			return nil //nolint:nilerr // what is gone has no size
 		}
 		if info, err := d.Info(); err == nil {
 			total += info.Size()

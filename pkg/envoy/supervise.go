@@ -141,11 +141,11 @@ func (p *Process) drainAndEnd(ctx context.Context, c *child) error {
 			cancel()
 		case err := <-c.exited: // it died by itself: nothing is left to end
 			cancel()
-			<-drained
+			_ = <-drained // it was called off
 			return err
 		case <-p.hurry:
 			cancel()
-			<-drained
+			_ = <-drained // it was called off
 			cut = errors.New("stopped in a hurry")
 		}
 		if cut != nil {
@@ -162,14 +162,14 @@ func (p *Process) terminate(c *child) {
 	// An error means that it is gone already, which exited will tell too.
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-c.exited:
+	case _ = <-c.exited: // however it ended, it did
 		return
 	case <-p.hurry:
 	case <-time.After(p.cfg.KillAfter):
 		p.cfg.Log.Warn("envoy does not end, killing it", "after", p.cfg.KillAfter)
 	}
 	_ = c.cmd.Process.Kill()
-	<-c.exited
+	_ = <-c.exited // however it ended, it did
 }
 
 func (p *Process) finish(ended, cut error) {

@@ -1,16 +1,21 @@
 package incr
 
 // Cell is an input: something outside the functions that they can read. The
-// owner keeps the value; the cell only carries the dependency. The zero Cell is
-// ready for use and must not be copied.
+// owner keeps the value; the cell only carries the dependency. A Cell is ready
+// for use once it has an Owner, and must not be copied.
 type Cell struct {
-	n node
-	// Name is for people; it is called when a graph is printed.
-	Name func() string
-	// Unread, if set, is called when the last reader is gone, so that the owner
-	// can drop a cell that only recorded a miss.
-	Unread func()
+	n      node
+	Owner  CellOwner
 	linked bool
+}
+
+// CellOwner keeps what a cell stands for.
+type CellOwner interface {
+	// CellName is for people, when a graph is printed.
+	CellName() string
+	// CellUnread is called when the last reader is gone, so that the owner can
+	// drop a cell that only recorded a miss.
+	CellUnread()
 }
 
 // Read records that the running function depends on the cell.
@@ -48,17 +53,10 @@ func (c *cellImpl) watched() bool       { return false }
 func (c *cellImpl) notify()             {}
 func (c *cellImpl) forget(*DB) {
 	c.linked = false
-	if c.Unread != nil {
-		c.Unread()
-	}
+	c.Owner.CellUnread()
 }
 
-func (c *cellImpl) label() string {
-	if c.Name != nil {
-		return c.Name()
-	}
-	return "input"
-}
+func (c *cellImpl) label() string { return c.Owner.CellName() }
 
 // HasReaders says whether any remembered function read the cell.
 func (c *Cell) HasReaders() bool { return len(c.n.readers) > 0 }

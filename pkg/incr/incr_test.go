@@ -16,6 +16,14 @@ type board struct {
 	value map[int]int
 }
 
+type input struct {
+	*board
+	i int
+}
+
+func (in input) CellName() string { return fmt.Sprint("input ", in.i) }
+func (in input) CellUnread()      { delete(in.cells, in.i) }
+
 func newBoard() *board {
 	return &board{db: incr.New(), cells: map[int]*incr.Cell{}, value: map[int]int{}}
 }
@@ -23,8 +31,7 @@ func newBoard() *board {
 func (b *board) read(c *incr.Context, i int) int {
 	cell := b.cells[i]
 	if cell == nil {
-		cell = &incr.Cell{Name: func() string { return fmt.Sprint("input ", i) }}
-		cell.Unread = func() { delete(b.cells, i) }
+		cell = &incr.Cell{Owner: input{b, i}}
 		b.cells[i] = cell
 	}
 	cell.Read(c)

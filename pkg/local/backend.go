@@ -76,7 +76,7 @@ func BackendObjects(backends []Backend, objects []store.Object) []store.Object {
 	}
 	var added []store.Object
 	for i, b := range backends {
-		k := store.Key{Kind: store.Service, Namespace: b.Namespace, Name: b.Name}
+		k := store.ID{Kind: store.Service, Namespace: b.Namespace, Name: b.Name}.Key()
 		svc := services[k]
 		if svc == nil {
 			svc = &core.Service{}

@@ -31,10 +31,10 @@ func BenchmarkFileToAnswer(b *testing.B) {
 				files[fmt.Sprintf("route-%d.yaml", i)] = versioned(i, 0)
 			}
 			g := start(b, nil, files)
-			measure(b, func(version int) func() bool {
+			measure(b, func(version int) (change func(), seen func() bool) {
 				i := version * 7 % routes
-				g.write(fmt.Sprintf("route-%d.yaml", i), versioned(i, version))
-				return func() bool { return answers(g.port, fmt.Sprintf("host-%d.example.com", i), version) }
+				return func() { g.write(fmt.Sprintf("route-%d.yaml", i), versioned(i, version)) },
+					func() bool { return answers(g.port, fmt.Sprintf("host-%d.example.com", i), version) }
 			})
 		})
 	}
@@ -50,34 +50,36 @@ func BenchmarkEnvoyFloor(b *testing.B) {
 			tr := translate.New(settings)
 			f := testworld.Fleet{Gateways: 1, Routes: routes}
 			tr.Store.Apply(testworld.Changes(f.Objects()...)...)
-			edit := func(version int) {
+			edit := func(version int) (table []byte) {
 				i := version * 7 % routes
 				r := f.Route(i, version)
 				r.Spec.Rules[0].Filters = nil
 				r.Spec.Rules[0].BackendRefs = nil
 				*r = *redirecting(r, version)
 				tr.Store.Apply(store.Put(r))
-				writeTable(b, dir, tr.Update())
+				return encodeTable(b, tr.Update())
 			}
-			edit(0)
+			writeTable(b, dir, edit(0))
 			startStatic(b, dir, port)
-			measure(b, func(version int) func() bool {
-				edit(version)
-				i := version * 7 % routes
-				return func() bool { return answers(port, fmt.Sprintf("host-%d.example.com", i), version) }
+			measure(b, func(version int) (change func(), seen func() bool) {
+				table, i := edit(version), version*7%routes
+				return func() { writeTable(b, dir, table) },
+					func() bool { return answers(port, fmt.Sprintf("host-%d.example.com", i), version) }
 			})
 		})
 	}
 }
 
-// measure times edits: edit makes one and returns how to see it.
-func measure(b *testing.B, edit func(version int) (seen func() bool)) {
+// measure times edits: edit prepares one, and returns how to make it and how to
+// see it.
+func measure(b *testing.B, edit func(version int) (change func(), seen func() bool)) {
 	b.Helper()
 	var took []time.Duration
 	b.ResetTimer()
 	for n := range b.N {
+		change, seen := edit(n + 1)
 		begin := time.Now()
-		seen := edit(n + 1)
+		change()
 		for !seen() {
 			if time.Since(begin) > 20*time.Second {
 				b.Fatal("the edit is not seen")
@@ -125,8 +127,8 @@ func answers(port int, host string, version int) bool {
 	return strings.HasSuffix(resp.Header.Get("Location"), fmt.Sprintf("/version-%d", version))
 }
 
-// writeTable puts the route table of a change where Envoy watches for it.
-func writeTable(b *testing.B, dir string, ch translate.Changes) {
+// encodeTable returns the route table of a change as a file that Envoy reads.
+func encodeTable(b *testing.B, ch translate.Changes) []byte {
 	b.Helper()
 	for _, s := range ch.Snapshots {
 		table := s.Of(xds.RouteType)[0]
@@ -134,11 +136,19 @@ func writeTable(b *testing.B, dir string, ch translate.Changes) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "table.tmp"), body, 0o600); err != nil {
-			b.Fatal(err)
-		}
-		if err := os.Rename(filepath.Join(dir, "table.tmp"), filepath.Join(dir, "table.pb")); err != nil {
-			b.Fatal(err)
-		}
+		return body
+	}
+	b.Fatal("no table changed")
+	return nil
+}
+
+// writeTable puts a route table where Envoy watches for it.
+func writeTable(b *testing.B, dir string, table []byte) {
+	b.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "table.tmp"), table, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "table.tmp"), filepath.Join(dir, "table.pb")); err != nil {
+		b.Fatal(err)
 	}
 }

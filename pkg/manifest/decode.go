@@ -213,7 +213,7 @@ func (d *decoder) custom(n *yaml.Node, v reflect.Value, p *path, depth int) erro
 	b, err := json.Marshal(x)
 	if err != nil {
 		d.fail(CodeType, p, "cannot be read: "+err.Error(), "")
-		return nil
+		return nil //nolint:nilerr // it is said, as a finding
 	}
 	if err := v.Addr().Interface().(json.Unmarshaler).UnmarshalJSON(b); err != nil {
 		d.fail(CodeType, p, fmt.Sprintf("%s cannot be read: %s", describe(n), err), "")

@@ -65,7 +65,7 @@ type parser struct {
 
 func (p *parser) parse(file string, c chunk) []*Document {
 	src := &source{chunk: c}
-	d := &Document{File: file, Line: c.first, Raw: c.raw, src: src}
+	d := &Document{Key: store.ID{}.Key(), File: file, Line: c.first, Raw: c.raw, src: src}
 	root, err := src.parse()
 	if err != nil {
 		d.syntax(err)
@@ -94,7 +94,7 @@ func (p *parser) documents(to []*Document, d *Document, n *yaml.Node, depth int)
 		d.src.root = n
 	}
 	for i, item := range items {
-		c := &Document{File: d.File, Line: d.src.line + item.Line - 1, Raw: d.Raw, src: d.src, items: append(slices.Clone(d.items), i)}
+		c := &Document{Key: store.ID{}.Key(), File: d.File, Line: d.src.line + item.Line - 1, Raw: d.Raw, src: d.src, items: append(slices.Clone(d.items), i)}
 		to = p.documents(to, c, item, depth+1)
 	}
 	return to
@@ -134,7 +134,8 @@ func (p *parser) document(d *Document, n *yaml.Node) {
 		group = ""
 	}
 	meta := child(n, "metadata")
-	d.Key = store.Key{Kind: store.Kind{Group: group, Kind: kind}, Namespace: text(child(meta, "namespace")), Name: text(child(meta, "name"))}
+	id := store.ID{Kind: store.Kind{Group: group, Kind: kind}, Namespace: text(child(meta, "namespace")), Name: text(child(meta, "name"))}
+	d.Key = id.Key()
 	info, held := store.Info(d.Key.Kind)
 	switch {
 	case !held:
@@ -148,10 +149,11 @@ func (p *parser) document(d *Document, n *yaml.Node) {
 		return
 	case !info.Namespaced && d.Key.Namespace != "":
 		d.say(CodeNamespaceIgnored, "metadata.namespace", fmt.Sprintf("a %s has no namespace; %q is ignored", kind, d.Key.Namespace), "remove it")
-		d.Key.Namespace = ""
+		id.Namespace = ""
 	case info.Namespaced && d.Key.Namespace == "":
-		d.Key.Namespace = p.namespace
+		id.Namespace = p.namespace
 	}
+	d.Key = id.Key()
 	// What was said so far was said of the object as it was written.
 	for i := range d.findings {
 		d.findings[i].Object = d.ID()

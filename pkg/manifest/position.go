@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -23,7 +24,7 @@ func (d *Document) Position(path string) (Position, bool) {
 	pos := Position{File: d.File, Line: d.Line, Column: 1}
 	n, err := d.node()
 	if err != nil {
-		if s, ok := err.(*SyntaxError); ok {
+		if s := (*SyntaxError)(nil); errors.As(err, &s) {
 			pos.Line = s.Line
 		}
 		return pos, path == ""

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -52,7 +53,7 @@ type anyIndex interface {
 
 type indexState interface {
 	// update moves key between entries and appends the cells of those changed.
-	update(k Key, old, new Object, touched []*incr.Cell) []*incr.Cell
+	update(k Key, old, now Object, touched []*incr.Cell) []*incr.Cell
 }
 
 func (ix *Index[V]) covers(k Kind) bool {
@@ -60,45 +61,52 @@ func (ix *Index[V]) covers(k Kind) bool {
 }
 
 func (ix *Index[V]) newState() indexState {
-	return &indexOf[V]{index: ix, entries: map[V]*entry{}}
+	return &indexOf[V]{index: ix, entries: map[V]*entry[V]{}}
 }
 
 type indexOf[V comparable] struct {
 	index   *Index[V]
-	entries map[V]*entry
+	entries map[V]*entry[V]
 }
 
 // entry lists keys. The list is copied when it changes after it was handed out,
 // and sorted when it is handed out after it changed.
-type entry struct {
+type entry[V comparable] struct {
+	in     *indexOf[V]
+	value  V
 	keys   []Key
 	sorted bool
 	shared bool
 	cell   incr.Cell
 }
 
-func (st *indexOf[V]) entry(v V) *entry {
+// CellName implements incr.CellOwner.
+func (e *entry[V]) CellName() string { return fmt.Sprintf("%s: %v", e.in.index.name, e.value) }
+
+// CellUnread implements incr.CellOwner.
+func (e *entry[V]) CellUnread() {
+	if len(e.keys) == 0 && e.in.entries[e.value] == e {
+		delete(e.in.entries, e.value)
+	}
+}
+
+func (st *indexOf[V]) entry(v V) *entry[V] {
 	e := st.entries[v]
 	if e == nil {
-		e = &entry{sorted: true}
-		e.cell.Name = func() string { return "index " + st.index.name }
-		e.cell.Unread = func() {
-			if len(e.keys) == 0 && st.entries[v] == e {
-				delete(st.entries, v)
-			}
-		}
+		e = &entry[V]{in: st, value: v, sorted: true}
+		e.cell.Owner = e
 		st.entries[v] = e
 	}
 	return e
 }
 
-func (st *indexOf[V]) update(k Key, old, new Object, touched []*incr.Cell) []*incr.Cell {
+func (st *indexOf[V]) update(k Key, old, now Object, touched []*incr.Cell) []*incr.Cell {
 	var was, is []V
 	if old != nil {
 		was = st.index.values(k, old)
 	}
-	if new != nil {
-		is = st.index.values(k, new)
+	if now != nil {
+		is = st.index.values(k, now)
 	}
 	for i, v := range was {
 		if !slices.Contains(is, v) && !slices.Contains(was[:i], v) {
@@ -120,7 +128,7 @@ func (st *indexOf[V]) update(k Key, old, new Object, touched []*incr.Cell) []*in
 	return touched
 }
 
-func (e *entry) list() []Key {
+func (e *entry[V]) list() []Key {
 	if !e.sorted {
 		slices.SortFunc(e.keys, Key.Compare)
 		e.sorted = true
@@ -129,20 +137,20 @@ func (e *entry) list() []Key {
 	return e.keys
 }
 
-func (e *entry) own() {
+func (e *entry[V]) own() {
 	if e.shared {
 		e.keys = slices.Clone(e.keys)
 		e.shared = false
 	}
 }
 
-func (e *entry) add(k Key) {
+func (e *entry[V]) add(k Key) {
 	e.own()
 	e.keys = append(e.keys, k)
 	e.sorted = false
 }
 
-func (e *entry) remove(k Key) {
+func (e *entry[V]) remove(k Key) {
 	e.own()
 	if i := slices.Index(e.keys, k); i >= 0 {
 		e.keys = slices.Delete(e.keys, i, i+1)

@@ -25,22 +25,42 @@ func (k Kind) String() string {
 	return k.Kind + "." + k.Group
 }
 
-// Key is the identity of an object. Namespace is empty for cluster-scoped kinds.
-type Key struct {
+// ID says which object is meant. Namespace is empty for cluster-scoped kinds.
+type ID struct {
 	Kind
 	Namespace, Name string
 }
 
+// Key is an interned [ID]: equal IDs have the same Key, so that keys are as
+// cheap to keep, compare and look up as a pointer. The translator remembers each
+// of them many times. Its fields are those of the ID and must not be set; those
+// of the zero Key must not be read.
+type Key struct{ *ID }
+
+// Key returns the key of an ID.
+func (id ID) Key() Key { return interned.key(id) }
+
 // Object returns the key in the vocabulary of findings.
 func (k Key) Object() finding.Object {
+	if k.ID == nil {
+		return finding.Object{}
+	}
 	return finding.Object{Group: k.Group, Kind: k.Kind.Kind, Namespace: k.Namespace, Name: k.Name}
 }
 
 // String is "HTTPRoute default/web".
 func (k Key) String() string { return k.Object().String() }
 
-// Compare orders keys by kind, namespace and name.
+// Compare orders keys by kind, namespace and name; the zero Key comes first.
 func (k Key) Compare(o Key) int {
+	switch {
+	case k == o:
+		return 0
+	case k.ID == nil:
+		return -1
+	case o.ID == nil:
+		return 1
+	}
 	return cmp.Or(
 		cmp.Compare(k.Group, o.Group), cmp.Compare(k.Kind.Kind, o.Kind.Kind),
 		cmp.Compare(k.Namespace, o.Namespace), cmp.Compare(k.Name, o.Name),

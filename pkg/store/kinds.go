@@ -102,7 +102,7 @@ func KeyOf(o Object) Key {
 	if k.Kind == "" {
 		k = kindOfType(o)
 	}
-	return Key{Kind: k, Namespace: o.GetNamespace(), Name: o.GetName()}
+	return ID{Kind: k, Namespace: o.GetNamespace(), Name: o.GetName()}.Key()
 }
 
 func kindOfType(o runtime.Object) Kind {

@@ -21,8 +21,20 @@ type Store struct {
 // slot is a place for one object. It exists without an object while a function
 // remembers that it looked and found nothing.
 type slot struct {
+	store  *Store
+	key    Key
 	object Object
 	cell   incr.Cell
+}
+
+// CellName implements incr.CellOwner.
+func (sl *slot) CellName() string { return sl.key.String() }
+
+// CellUnread implements incr.CellOwner.
+func (sl *slot) CellUnread() {
+	if sl.object == nil && sl.store.slots[sl.key] == sl {
+		delete(sl.store.slots, sl.key)
+	}
 }
 
 // New makes an empty store that feeds db. Every index that will be read must be
@@ -87,13 +99,8 @@ func (s *Store) Apply(changes ...Change) int {
 }
 
 func (s *Store) newSlot(k Key) *slot {
-	sl := &slot{}
-	sl.cell.Name = k.String
-	sl.cell.Unread = func() {
-		if sl.object == nil && s.slots[k] == sl {
-			delete(s.slots, k)
-		}
-	}
+	sl := &slot{store: s, key: k}
+	sl.cell.Owner = sl
 	s.slots[k] = sl
 	return sl
 }

@@ -109,7 +109,7 @@ func attach(c *incr.Context, a *attachment, route, parent store.Key, field strin
 		if s := or(a.Ref.SectionName, ""); s != "" && string(s) != l.Key.Name {
 			continue
 		}
-		if p := or(a.Ref.Port, 0); p != 0 && int32(p) != l.Port {
+		if p := or(a.Ref.Port, 0); p != 0 && p != l.Port {
 			continue
 		}
 		matched = true
@@ -159,7 +159,7 @@ func wanted(ref *gateway.ParentReference) string {
 		b.WriteString(" named " + string(s))
 	}
 	if p := or(ref.Port, 0); p != 0 {
-		b.WriteString(" on port " + itoa(int32(p)))
+		b.WriteString(" on port " + itoa(p))
 	}
 	return b.String()
 }

@@ -106,11 +106,11 @@ func caUsable(c *incr.Context, p *gateway.BackendTLSPolicy) bool {
 }
 
 func localTrustRef(namespace string, ref gateway.LocalObjectReference) store.Key {
-	k := store.Key{Kind: store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)}, Namespace: namespace, Name: string(ref.Name)}
-	if k.Kind == store.ClusterTrustBundle {
-		k.Namespace = ""
+	id := store.ID{Kind: store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)}, Name: string(ref.Name)}
+	if id.Kind != store.ClusterTrustBundle {
+		id.Namespace = namespace
 	}
-	return k
+	return id.Key()
 }
 
 func policyTrustName(p store.Key) string { return "backend-ca/" + p.Namespace + "/" + p.Name }
@@ -161,7 +161,7 @@ func policyIssues(c *incr.Context, p *gateway.BackendTLSPolicy) []issue {
 		section := string(or(t.SectionName, ""))
 		if !ok {
 			issues = append(issues, policyTargetNotFound.at(k, path("spec", "targetRefs", i), "", "%s %s/%s does not exist", t.Kind, p.Namespace, t.Name))
-		} else if section != "" && !portNamed.Get(c, namedPort{store.Key{Kind: store.Kind{Group: string(t.Group), Kind: string(t.Kind)}, Namespace: p.Namespace, Name: string(t.Name)}, section}) {
+		} else if section != "" && !portNamed.Get(c, namedPort{store.ID{Kind: store.Kind{Group: string(t.Group), Kind: string(t.Kind)}, Namespace: p.Namespace, Name: string(t.Name)}.Key(), section}) {
 			issues = append(issues, policyTargetNotFound.at(k, path("spec", "targetRefs", i, "sectionName"), "", "%s %s/%s has no port named %s", t.Kind, p.Namespace, t.Name, section))
 		}
 		if other == nil {
@@ -179,7 +179,7 @@ func policyIssues(c *incr.Context, p *gateway.BackendTLSPolicy) []issue {
 // rival returns an older policy with the same target and section, and whether
 // the target exists.
 func rival(c *incr.Context, p *gateway.BackendTLSPolicy, t *gateway.LocalPolicyTargetReferenceWithSectionName) (*gateway.BackendTLSPolicy, bool) {
-	k := store.Key{Kind: store.Kind{Group: string(t.Group), Kind: string(t.Kind)}, Namespace: p.Namespace, Name: string(t.Name)}
+	k := store.ID{Kind: store.Kind{Group: string(t.Group), Kind: string(t.Kind)}, Namespace: p.Namespace, Name: string(t.Name)}.Key()
 	var oldest *gateway.BackendTLSPolicy
 	for _, pk := range backendTLSByTarget.Lookup(c, k) {
 		other, ok := store.Get[*gateway.BackendTLSPolicy](c, pk)

@@ -9,7 +9,7 @@ import (
 
 // managedClass says whether a GatewayClass exists and is ours.
 var managedClass = incr.NewQuery("managed class", func(c *incr.Context, name string) bool {
-	class, ok := store.Get[*gateway.GatewayClass](c, store.Key{Kind: store.GatewayClass, Name: name})
+	class, ok := store.Get[*gateway.GatewayClass](c, store.ID{Kind: store.GatewayClass, Name: name}.Key())
 	return ok && string(class.Spec.ControllerName) == settings(c).ControllerName
 }, incr.Equal[string](equal[bool]))
 
@@ -42,11 +42,11 @@ func classIssues(c *incr.Context, class *gateway.GatewayClass) []issue {
 	if ref == nil {
 		return nil
 	}
-	k := store.Key{
+	k := store.ID{
 		Kind:      store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)},
 		Namespace: string(or(ref.Namespace, "default")),
 		Name:      ref.Name,
-	}
+	}.Key()
 	return parametersIssues(c, store.KeyOf(class), "spec.parametersRef", k)
 }
 

@@ -19,8 +19,6 @@ var (
 		"No GatewayClass of the Gateway's gatewayClassName exists, or another controller owns it. Nothing is served for the Gateway. Create the class with this controller's controllerName.")
 	addressUnsupported = define("EG2003", finding.Error, accepted, "UnsupportedAddress", "address type not supported",
 		"Only addresses of the types IPAddress and Hostname can be asked for. The Gateway is not accepted. Remove the address or change its type.")
-	addressUnusable = define("EG2004", finding.Error, programmed, "AddressNotUsable", "address cannot be used",
-		"The requested address cannot be assigned to the Gateway. The Gateway is not programmed until the address becomes free or is changed.")
 	listenerProtocol = define("EG2010", finding.Error, accepted, "UnsupportedProtocol", "protocol not supported",
 		"A listener's protocol must be one of HTTP, HTTPS, TLS, TCP, UDP. The listener is left out; its neighbours are served.")
 	listenerProtocolConflict = define("EG2011", finding.Error, conflicted, "ProtocolConflict", "listeners of one port disagree on the protocol",
@@ -93,8 +91,6 @@ var (
 		"Envoy keeps no list of sessions, so that an absolute timeout can be kept only by the client: in a permanent cookie. The session is kept without the timeout.")
 	routeHostname = define("EG3005", finding.Warning, "", "", "hostname cannot be used",
 		"A hostname of the route is not a DNS name, so that no request can have it. The route's other hostnames are served.")
-	routePartlyInvalid = define("EG3018", finding.Error, "", "", "some rules were left out",
-		"Some rules of the route cannot be used and were left out; the others are served.")
 
 	// EG4xxx: backends.
 	backendNotFound = define("EG4001", finding.Error, resolvedRefs, "BackendNotFound", "backend does not exist",
@@ -125,8 +121,6 @@ var (
 		"CA certificates are read from a ConfigMap (key ca.crt), a Secret (key ca.crt) or a ClusterTrustBundle.")
 	policyTargetNotFound = define("EG5005", finding.Warning, "", "", "policy target does not exist",
 		"The policy names a Service, or a port of one, that does not exist, so that it does nothing.")
-	policyCAPartly = define("EG5006", finding.Warning, "", "", "some CA certificates cannot be used",
-		"Some of the policy's CA certificates cannot be used; the others are in force.")
 
 	policyWellKnown = define("EG5007", finding.Error, accepted, "Invalid", "set of CA certificates is not known",
 		"wellKnownCACertificates names a set other than System. Requests to the policy's targets are answered 500 rather than sent without verification.")

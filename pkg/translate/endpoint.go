@@ -139,7 +139,7 @@ func appendEndpoints(out []xds.Endpoint, slice *discovery.EndpointSlice, port se
 			ready := or(e.Conditions.Ready, true)
 			terminating := or(e.Conditions.Terminating, false)
 			serving := or(e.Conditions.Serving, ready)
-			if !ready && !(terminating && serving) {
+			if !ready && (!terminating || !serving) {
 				continue
 			}
 			if len(e.Addresses) == 0 {

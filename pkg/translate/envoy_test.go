@@ -71,7 +71,9 @@ func (b *backends) handler(name string) http.Handler {
 		w.Header().Add("X-Twice", "backend")
 		if code := r.Header.Get("X-Fail-First"); code != "" && first {
 			var status int
-			fmt.Sscan(code, &status)
+			if _, err := fmt.Sscan(code, &status); err != nil {
+				status = http.StatusTeapot // which no test expects
+			}
 			w.WriteHeader(status)
 			return
 		}
@@ -87,10 +89,10 @@ func upgrade(w http.ResponseWriter) {
 	}
 	defer c.Close()
 	fmt.Fprint(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-	rw.Flush()
+	_ = rw.Flush() // a client that is gone is the test's to notice
 	line, _ := rw.ReadString('\n')
 	fmt.Fprintf(rw, "echo %s", line)
-	rw.Flush()
+	_ = rw.Flush()
 }
 
 // authorise is an HTTP authorisation service.
@@ -164,7 +166,7 @@ func run(t *testing.T, envoy, file, address string) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() { cancel(); <-ended })
+	t.Cleanup(func() { cancel(); _ = <-ended })
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		select {
 		case err := <-ended:

@@ -124,19 +124,19 @@ func tlsChains(c *incr.Context, gw store.Key, l *listener) []xds.Chain {
 			hostnames = []string{l.Hostname}
 		}
 		var own []string
-		any := false
+		everything := false
 		for _, h := range hostnames {
 			if owner(names, h) != me || claimed[h] {
 				continue
 			}
 			claimed[h] = true
 			if h == "" {
-				any = true
+				everything = true
 			} else {
 				own = append(own, h)
 			}
 		}
-		if !any && len(own) == 0 {
+		if !everything && len(own) == 0 {
 			continue
 		}
 		chain := xds.Chain{
@@ -144,7 +144,7 @@ func tlsChains(c *incr.Context, gw store.Key, l *listener) []xds.Chain {
 			SNI:  true,
 			TCP:  tcpChain(c, gw, l, r.Route),
 		}
-		if !any {
+		if !everything {
 			chain.ServerNames = own
 		}
 		if !l.Passthrough {

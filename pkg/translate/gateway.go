@@ -14,14 +14,14 @@ var gatewayIssues = incr.NewQuery("gateway issues", func(c *incr.Context, k stor
 		return nil
 	}
 	var issues []issue
-	if class, ok := store.Get[*gateway.GatewayClass](c, store.Key{Kind: store.GatewayClass, Name: string(g.Spec.GatewayClassName)}); ok {
+	if class, ok := store.Get[*gateway.GatewayClass](c, store.ID{Kind: store.GatewayClass, Name: string(g.Spec.GatewayClassName)}.Key()); ok {
 		for _, i := range classIssues(c, class) {
 			issues = append(issues, classParameters.at(k, "spec.gatewayClassName", "", "GatewayClass %s is not accepted: %s", class.Name, i.Message))
 		}
 	}
 	if infra := g.Spec.Infrastructure; infra != nil && infra.ParametersRef != nil {
 		ref := infra.ParametersRef
-		to := store.Key{Kind: store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)}, Namespace: k.Namespace, Name: ref.Name}
+		to := store.ID{Kind: store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)}, Namespace: k.Namespace, Name: ref.Name}.Key()
 		issues = append(issues, parametersIssues(c, k, "spec.infrastructure.parametersRef", to)...)
 	}
 	for i, a := range g.Spec.Addresses {
@@ -76,11 +76,11 @@ var gatewayClientCert = incr.NewQuery("gateway client certificate", func(c *incr
 
 // secretKey is the object that a SecretObjectReference of object k names.
 func secretKey(k store.Key, ref *gateway.SecretObjectReference) store.Key {
-	return store.Key{
+	return store.ID{
 		Kind:      store.Kind{Group: string(or(ref.Group, "")), Kind: string(or(ref.Kind, "Secret"))},
 		Namespace: string(or(ref.Namespace, gateway.Namespace(k.Namespace))),
 		Name:      string(ref.Name),
-	}
+	}.Key()
 }
 
 // grantHint says which grant is missing.

@@ -27,7 +27,7 @@ func classStatus(c *incr.Context, class *gateway.GatewayClass) (any, []issue) {
 func gatewayStatus(c *incr.Context, k store.Key, g *gateway.Gateway) (any, []issue) {
 	if !managedClass.Get(c, string(g.Spec.GatewayClassName)) {
 		var issues []issue
-		if _, ok := store.Get[*gateway.GatewayClass](c, store.Key{Kind: store.GatewayClass, Name: string(g.Spec.GatewayClassName)}); !ok {
+		if _, ok := store.Get[*gateway.GatewayClass](c, store.ID{Kind: store.GatewayClass, Name: string(g.Spec.GatewayClassName)}.Key()); !ok {
 			issues = append(issues, classNotFound.at(k, "spec.gatewayClassName", "create the GatewayClass", "GatewayClass %s does not exist", g.Spec.GatewayClassName))
 		}
 		return nil, issues

@@ -147,7 +147,7 @@ func writeResource(t *testing.T, b *bytes.Buffer, gw store.Key, r *xds.Resource)
 	t.Helper()
 	short := string(r.Type[strings.LastIndexByte(string(r.Type), '.')+1:])
 	fmt.Fprintf(b, "# %s %s", short, r.Name)
-	if gw.Name != "" {
+	if gw != (store.Key{}) {
 		fmt.Fprintf(b, " of %s/%s", gw.Namespace, gw.Name)
 	}
 	b.WriteByte('\n')

@@ -12,7 +12,7 @@ var routeKinds = []store.Kind{store.HTTPRoute, store.GRPCRoute, store.TLSRoute, 
 
 // defaultGateways is the entry of routesByParent with the routes that ask for
 // default Gateways (GEP-3793).
-var defaultGateways = store.Key{Kind: store.Gateway}
+var defaultGateways = store.ID{Kind: store.Gateway}.Key()
 
 var (
 	gatewaysByClass = store.NewIndex("gateways by class", func(_ store.Key, o store.Object) []string {
@@ -59,7 +59,7 @@ var (
 		}
 		var keys []store.Key
 		for _, t := range p.Spec.TargetRefs {
-			keys = append(keys, store.Key{Kind: store.Kind{Group: string(t.Group), Kind: string(t.Kind)}, Namespace: k.Namespace, Name: string(t.Name)})
+			keys = append(keys, store.ID{Kind: store.Kind{Group: string(t.Group), Kind: string(t.Kind)}, Namespace: k.Namespace, Name: string(t.Name)}.Key())
 		}
 		return keys
 	}, store.BackendTLSPolicy)
@@ -68,10 +68,10 @@ var (
 		labels := o.GetLabels()
 		var keys []store.Key
 		if n := labels[discovery.LabelServiceName]; n != "" {
-			keys = append(keys, store.Key{Kind: store.Service, Namespace: k.Namespace, Name: n})
+			keys = append(keys, store.ID{Kind: store.Service, Namespace: k.Namespace, Name: n}.Key())
 		}
 		if n := labels["multicluster.kubernetes.io/service-name"]; n != "" {
-			keys = append(keys, store.Key{Kind: store.ServiceImport, Namespace: k.Namespace, Name: n})
+			keys = append(keys, store.ID{Kind: store.ServiceImport, Namespace: k.Namespace, Name: n}.Key())
 		}
 		return keys
 	}, store.EndpointSlice)
@@ -172,28 +172,28 @@ func or[T any](p *T, def T) T {
 
 // parentKey is the object a parentRef of route k names.
 func parentKey(k store.Key, ref *gateway.ParentReference) store.Key {
-	return store.Key{
+	return store.ID{
 		Kind:      store.Kind{Group: string(or(ref.Group, gateway.GroupName)), Kind: string(or(ref.Kind, "Gateway"))},
 		Namespace: string(or(ref.Namespace, gateway.Namespace(k.Namespace))),
 		Name:      string(ref.Name),
-	}
+	}.Key()
 }
 
 // backendKey is the object a backendRef of route k names.
 func backendKey(k store.Key, ref *gateway.BackendObjectReference) store.Key {
-	return store.Key{
+	return store.ID{
 		Kind:      store.Kind{Group: string(or(ref.Group, "")), Kind: string(or(ref.Kind, "Service"))},
 		Namespace: string(or(ref.Namespace, gateway.Namespace(k.Namespace))),
 		Name:      string(ref.Name),
-	}
+	}.Key()
 }
 
 // listenerSetParent is the Gateway that a ListenerSet asks to join.
 func listenerSetParent(k store.Key, ls *gateway.ListenerSet) store.Key {
 	ref := ls.Spec.ParentRef
-	return store.Key{
+	return store.ID{
 		Kind:      store.Kind{Group: string(or(ref.Group, gateway.GroupName)), Kind: string(or(ref.Kind, "Gateway"))},
 		Namespace: string(or(ref.Namespace, gateway.Namespace(k.Namespace))),
 		Name:      string(ref.Name),
-	}
+	}.Key()
 }

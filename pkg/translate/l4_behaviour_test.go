@@ -447,7 +447,7 @@ func startEnvoy(t *testing.T, binary, file, address string) {
 		if err := cmd.Process.Kill(); err != nil {
 			t.Error(err)
 		}
-		<-ended
+		_ = <-ended // it was killed
 		if t.Failed() {
 			t.Logf("Envoy said:\n%s", said.String())
 		}

@@ -102,7 +102,7 @@ func resolveListener(c *incr.Context, g *gateway.Gateway, owner store.Key, field
 	l.Source = ir.Source{Object: owner, Path: field, Section: string(e.Name)}
 	l.Key = ir.ListenerKey{Owner: owner, Name: string(e.Name)}
 	l.Protocol = ir.ListenerProtocol(e.Protocol)
-	l.Port = int32(e.Port)
+	l.Port = e.Port
 	l.Hostname = strings.ToLower(string(or(e.Hostname, "")))
 	if !isHTTP(l.Protocol) && l.Protocol != ir.ListenerTLS {
 		l.Hostname = "" // the specification ignores it where there is none on the wire

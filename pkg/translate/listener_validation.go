@@ -18,7 +18,7 @@ func frontend(g *gateway.Gateway, port int32) (v *gateway.FrontendTLSValidation,
 	}
 	f := g.Spec.TLS.Frontend
 	for i := range f.PerPort {
-		if int32(f.PerPort[i].Port) == port {
+		if f.PerPort[i].Port == port {
 			return f.PerPort[i].TLS.Validation, path("spec", "tls", "frontend", "perPort", i, "tls", "validation")
 		}
 	}
@@ -98,11 +98,11 @@ var frontendTrust = incr.NewQuery("frontend trust", func(c *incr.Context, f fron
 
 // trustRef is the object that a CA certificate reference names.
 func trustRef(from store.Key, ref gateway.ObjectReference) store.Key {
-	k := store.Key{Kind: store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)}, Name: string(ref.Name)}
-	if k.Kind != store.ClusterTrustBundle {
-		k.Namespace = string(or(ref.Namespace, gateway.Namespace(from.Namespace)))
+	id := store.ID{Kind: store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)}, Name: string(ref.Name)}
+	if id.Kind != store.ClusterTrustBundle {
+		id.Namespace = string(or(ref.Namespace, gateway.Namespace(from.Namespace)))
 	}
-	return k
+	return id.Key()
 }
 
 func appendPEM(b *strings.Builder, pem string) {

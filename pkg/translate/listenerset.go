@@ -65,7 +65,7 @@ func admitsNamespace(c *incr.Context, from gateway.FromNamespaces, selector *met
 // as is usual with files, still has the label that Kubernetes gives to all.
 var namespaceLabels = incr.NewQuery("namespace labels", func(c *incr.Context, name string) labels.Set {
 	set := labels.Set{core.LabelMetadataName: name}
-	if ns, ok := store.Get[*core.Namespace](c, store.Key{Kind: store.Namespace, Name: name}); ok {
+	if ns, ok := store.Get[*core.Namespace](c, store.ID{Kind: store.Namespace, Name: name}.Key()); ok {
 		for k, v := range ns.Labels {
 			set[k] = v
 		}

@@ -53,7 +53,7 @@ func (t *Translator) Model(gw store.Key) (Model, bool) {
 	for _, l := range gatewayListeners.Get(c, gw).All {
 		ml := ModelListener{Listener: l.Listener, Accepted: l.Accepted, Served: l.Served}
 		for _, a := range attached[l.Key] {
-			ml.Routes = append(ml.Routes, ModelAttachment{Route: a.Route, Hostnames: a.Hostnames})
+			ml.Routes = append(ml.Routes, ModelAttachment(a))
 			if _, done := found[a.Route]; done {
 				continue
 			}

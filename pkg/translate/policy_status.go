@@ -19,7 +19,7 @@ func policyStatus(c *incr.Context, k store.Key, p *gateway.BackendTLSPolicy) (an
 	issues := policyIssues(c, p)
 	var gateways []store.Key
 	for _, t := range p.Spec.TargetRefs {
-		target := store.Key{Kind: store.Kind{Group: string(t.Group), Kind: string(t.Kind)}, Namespace: k.Namespace, Name: string(t.Name)}
+		target := store.ID{Kind: store.Kind{Group: string(t.Group), Kind: string(t.Kind)}, Namespace: k.Namespace, Name: string(t.Name)}.Key()
 		for _, gw := range gatewaysOfBackend.Get(c, target) {
 			if !slices.Contains(gateways, gw) {
 				gateways = append(gateways, gw)

@@ -26,7 +26,7 @@ type Rejection struct {
 
 // RejectionKey is where the Rejection of an object is stored.
 func RejectionKey(object store.Key) store.Key {
-	return store.Key{Kind: store.RejectionKind, Namespace: object.Namespace, Name: object.Kind.Kind + "." + object.Name}
+	return store.ID{Kind: store.RejectionKind, Namespace: object.Namespace, Name: object.Kind.Kind + "." + object.Name}.Key()
 }
 
 // rejected returns what Envoy said about this generation of the object.
@@ -60,7 +60,7 @@ func (r RefusedResource) Compare(o RefusedResource) int {
 
 // RefusalKey is where the Refusal of an object is stored.
 func RefusalKey(object store.Key) store.Key {
-	return store.Key{Kind: store.RefusalKind, Namespace: object.Namespace, Name: object.Kind.Kind + "." + object.Name}
+	return store.ID{Kind: store.RefusalKind, Namespace: object.Namespace, Name: object.Kind.Kind + "." + object.Name}.Key()
 }
 
 // refused returns what Envoy refuses of an object.

@@ -107,7 +107,7 @@ func resolveBackend(c *incr.Context, from store.Key, field string, ref *gateway.
 	if ref.Port == nil {
 		return ir.ClusterKey{}, []issue{backendPort.at(from, field+".port", "name a port of the Service", "%s is referred to without a port", k)}
 	}
-	port := int32(*ref.Port)
+	port := *ref.Port
 	ports, transport := servicePorts, core.ProtocolTCP
 	if proto == ir.UDP {
 		ports, transport = datagramPorts, core.ProtocolUDP

@@ -36,7 +36,7 @@ func DefaultSettings() Settings {
 	return Settings{ControllerName: DefaultControllerName, ListenAddress: "0.0.0.0", PortShift: 10000, DrainTimeout: time.Minute}
 }
 
-var settingsKey = store.Key{Kind: store.SettingsKind, Name: "settings"}
+var settingsKey = store.ID{Kind: store.SettingsKind, Name: "settings"}.Key()
 
 func settings(c *incr.Context) Settings {
 	v, ok := store.Get[*store.Value[Settings]](c, settingsKey)
@@ -75,5 +75,5 @@ type Address struct {
 
 // InfrastructureKey is where the Infrastructure of a Gateway is stored.
 func InfrastructureKey(gateway store.Key) store.Key {
-	return store.Key{Kind: store.InfrastructureKind, Namespace: gateway.Namespace, Name: gateway.Name}
+	return store.ID{Kind: store.InfrastructureKind, Namespace: gateway.Namespace, Name: gateway.Name}.Key()
 }

@@ -35,7 +35,7 @@ func TestProgrammed(t *testing.T) {
 	for _, o := range decode(t, []byte(statusInput)) {
 		tr.Store.Apply(store.Put(o))
 	}
-	gw := store.Key{Kind: store.Gateway, Namespace: "default", Name: "eg"}
+	gw := store.ID{Kind: store.Gateway, Namespace: "default", Name: "eg"}.Key()
 	ip, name := translate.Address{Value: "192.0.2.1"}, translate.Address{Hostname: true, Value: "lb.example.com"}
 	for _, step := range []struct {
 		name      string
@@ -88,7 +88,7 @@ func TestSupportedFeatures(t *testing.T) {
 	for _, o := range decode(t, []byte(statusInput)) {
 		tr.Store.Apply(store.Put(o))
 	}
-	class := store.Key{Kind: store.GatewayClass, Name: "eg"}
+	class := store.ID{Kind: store.GatewayClass, Name: "eg"}.Key()
 	status, ok := tr.Update().Reports[class].Status.(*gateway.GatewayClassStatus)
 	if !ok || !meta.IsStatusConditionTrue(status.Conditions, string(gateway.GatewayClassConditionStatusAccepted)) {
 		t.Fatalf("status %v", status)

@@ -255,7 +255,7 @@ func firstDestination(c *incr.Context, k ir.AssignmentKey) ir.ClusterKey {
 			return d.Cluster
 		}
 	}
-	return ir.ClusterKey{}
+	return ir.ClusterKey{Backend: store.ID{}.Key()} // which exists nowhere
 }
 
 // routeTable is the encoded RouteConfiguration of a table: already encoded

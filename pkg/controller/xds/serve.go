@@ -51,7 +51,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, opts ...grpc.
 	err := server.Serve(listener)
 	if ctx.Err() != nil {
 		<-over
-		return nil
+		return nil //nolint:nilerr // it was told to end, and Serve says no more than that it did
 	}
 	server.Stop()
 	return fmt.Errorf("serve xDS on %s: %w", listener.Addr(), err)

@@ -39,18 +39,17 @@ func edsCluster(name string, version int) *encoded.Resource {
 // acknowledgement of clusters while one warms; keeps a replaced listener, and
 // the routes it uses, for a while; and refuses whatever is called bad.
 type envoy struct {
-	random    *rand.Rand
-	m         *machine
-	now       time.Time
-	inbound   []*response
-	outbound  []func() // requests on their way
-	held      [kinds]map[string]*encoded.Resource
-	warm      set // clusters that have had an assignment since they changed
-	active    map[string]*encoded.Resource
-	draining  []*encoded.Resource
-	watching  [kinds]set
-	withheld  []*discoveryv3.DeltaDiscoveryRequest
-	connected bool
+	random   *rand.Rand
+	m        *machine
+	now      time.Time
+	inbound  []*response
+	outbound []func() // requests on their way
+	held     [kinds]map[string]*encoded.Resource
+	warm     set // clusters that have had an assignment since they changed
+	active   map[string]*encoded.Resource
+	draining []*encoded.Resource
+	watching [kinds]set
+	withheld []*discoveryv3.DeltaDiscoveryRequest
 }
 
 func (e *envoy) request(k kind, req *discoveryv3.DeltaDiscoveryRequest) {

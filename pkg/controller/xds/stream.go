@@ -281,7 +281,7 @@ func (m *machine) offer(sub *subscription, _ time.Time) *response {
 			r.removed = append(r.removed, name)
 		case waitFor.any(want.Body):
 			held = true
-			sub.dirty[name] = sub.dirty[name]
+			sub.keepDirty(name)
 		default:
 			r.resources = append(r.resources, want)
 			m.warmAgain(sub, want)

@@ -128,7 +128,14 @@ func (s *subscription) review(name string, want *encoded.Resource) {
 		delete(s.dirty, name)
 		s.withdrawn[name] = struct{}{}
 	default:
-		s.dirty[name] = s.dirty[name]
+		s.keepDirty(name)
+	}
+}
+
+// keepDirty notes that name has to be sent, and leaves what was noted of it.
+func (s *subscription) keepDirty(name string) {
+	if _, ok := s.dirty[name]; !ok {
+		s.dirty[name] = false
 	}
 }
 

@@ -8,10 +8,8 @@ package configdump
 import (
 	"fmt"
 
-	admin "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	bootstrap "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/egctl/egctl/pkg/translate/xds"
 )
@@ -76,32 +74,22 @@ func (d *Dump) resources(t Type) []*xds.Resource {
 	}
 }
 
-// section is how Envoy's dump presents a part: the message and the field that
-// lists the resources. wrap makes an element of that list.
+// section is how Envoy's dump presents a part: the message, the field that lists
+// the resources, the field of an element of that list that holds the resource,
+// and whether the element says the resource's name, too. The fields of a
+// listener are a level further down, in the one named state.
 type section struct {
-	message, field string
-	wrap           func(r *xds.Resource, body *anypb.Any) proto.Message
+	message, list, resource string
+	named                   bool
+	state                   string
 }
 
 var sections = map[Type]section{
-	Endpoint: {"EndpointsConfigDump", "dynamic_endpoint_configs", func(r *xds.Resource, body *anypb.Any) proto.Message {
-		return &admin.EndpointsConfigDump_DynamicEndpointConfig{VersionInfo: r.Version(), EndpointConfig: body}
-	}},
-	Cluster: {"ClustersConfigDump", "dynamic_active_clusters", func(r *xds.Resource, body *anypb.Any) proto.Message {
-		return &admin.ClustersConfigDump_DynamicCluster{VersionInfo: r.Version(), Cluster: body}
-	}},
-	Listener: {"ListenersConfigDump", "dynamic_listeners", func(r *xds.Resource, body *anypb.Any) proto.Message {
-		return &admin.ListenersConfigDump_DynamicListener{
-			Name:        r.Name,
-			ActiveState: &admin.ListenersConfigDump_DynamicListenerState{VersionInfo: r.Version(), Listener: body},
-		}
-	}},
-	Route: {"RoutesConfigDump", "dynamic_route_configs", func(r *xds.Resource, body *anypb.Any) proto.Message {
-		return &admin.RoutesConfigDump_DynamicRouteConfig{VersionInfo: r.Version(), RouteConfig: body}
-	}},
-	Secret: {"SecretsConfigDump", "dynamic_active_secrets", func(r *xds.Resource, body *anypb.Any) proto.Message {
-		return &admin.SecretsConfigDump_DynamicSecret{Name: r.Name, VersionInfo: r.Version(), Secret: body}
-	}},
+	Endpoint: {message: "EndpointsConfigDump", list: "dynamic_endpoint_configs", resource: "endpoint_config"},
+	Cluster:  {message: "ClustersConfigDump", list: "dynamic_active_clusters", resource: "cluster"},
+	Listener: {message: "ListenersConfigDump", list: "dynamic_listeners", resource: "listener", named: true, state: "active_state"},
+	Route:    {message: "RoutesConfigDump", list: "dynamic_route_configs", resource: "route_config"},
+	Secret:   {message: "SecretsConfigDump", list: "dynamic_active_secrets", resource: "secret", named: true},
 }
 
 // message decodes a resource without what must not be seen. hidden says whether

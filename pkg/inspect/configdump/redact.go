@@ -29,6 +29,9 @@ func (r *redactor) message(m protoreflect.Message, hide bool) error {
 	if a, ok := m.Interface().(*anypb.Any); ok {
 		return r.any(a, hide)
 	}
+	if m.Descriptor().ParentFile().Package() == "google.protobuf" && !hide {
+		return nil // Struct and its like: nothing in them is marked
+	}
 	var failed error
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		failed = r.field(m, fd, v, hide || sensitive(fd))

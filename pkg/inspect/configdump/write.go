@@ -6,13 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/egctl/egctl/pkg/translate/xds"
 )
 
 // Format is how a dump is written.
@@ -51,16 +50,13 @@ func Write(out io.Writer, f Format, t Type, dumps ...*Dump) error {
 			tree.open(string(name))
 		}
 		tree.openList(`"configs"`)
-		for _, part := range parts() {
-			if t != All && t != part {
-				continue
+		for _, encoded := range d.encodeAll(t) {
+			part := <-encoded
+			if part.err != nil {
+				return part.err
 			}
-			body, err := d.encode(part)
-			if err != nil {
-				return err
-			}
-			if body != nil {
-				tree.item(body)
+			if part.body != nil {
+				tree.item(part.body)
 			}
 		}
 		tree.closeList()
@@ -81,6 +77,29 @@ func Write(out io.Writer, f Format, t Type, dumps ...*Dump) error {
 // marshal has Envoy's own spelling of fields.
 var marshal = protojson.MarshalOptions{UseProtoNames: true}
 
+type encodedPart struct {
+	body []byte
+	err  error
+}
+
+// encodeAll encodes the parts at once: a route table is one big message, and the
+// other processors have clusters and endpoints to do meanwhile.
+func (d *Dump) encodeAll(t Type) []chan encodedPart {
+	var list []chan encodedPart
+	for _, part := range parts() {
+		if t != All && t != part {
+			continue
+		}
+		c := make(chan encodedPart, 1)
+		list = append(list, c)
+		go func() {
+			body, err := d.encode(part)
+			c <- encodedPart{body, err}
+		}()
+	}
+	return list
+}
+
 // encode returns one part of the dump as JSON, or nil if there is none.
 func (d *Dump) encode(t Type) ([]byte, error) {
 	if t == Bootstrap {
@@ -97,15 +116,15 @@ func (d *Dump) encode(t Type) ([]byte, error) {
 		}
 		return fmt.Appendf(nil, `{"@type":"%senvoy.admin.v3.BootstrapConfigDump","bootstrap":%s}`, typePrefix, body), nil
 	}
-	elements, err := d.elements(t)
+	s := sections[t]
+	elements, err := each(d.resources(t), s.element)
 	if err != nil {
 		return nil, err
 	}
-	s := sections[t]
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"@type":"%senvoy.admin.v3.%s"`, typePrefix, s.message)
 	if len(elements) > 0 {
-		fmt.Fprintf(&b, `,"%s":[`, s.field)
+		fmt.Fprintf(&b, `,"%s":[`, s.list)
 		for i, e := range elements {
 			if i > 0 {
 				b.WriteByte(',')
@@ -118,34 +137,52 @@ func (d *Dump) encode(t Type) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// elements encodes the resources of a part, on all processors.
-func (d *Dump) elements(t Type) ([][]byte, error) {
-	list := d.resources(t)
-	elements := make([][]byte, len(list))
-	const chunk = 64
-	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for start := 0; start < len(list); start += chunk {
-		g.Go(func() error {
-			for i := start; i < min(start+chunk, len(list)); i++ {
-				m, hidden, err := message(list[i])
-				if err != nil {
-					return err
-				}
-				body := list[i].Any()
-				if hidden {
-					if body, err = anypb.New(m); err != nil {
-						return fmt.Errorf("encode %s %q: %w", t, list[i].Name, err)
-					}
-				}
-				if elements[i], err = marshal.Marshal(sections[t].wrap(list[i], body)); err != nil {
-					return fmt.Errorf("encode %s %q: %w", t, list[i].Name, err)
-				}
-			}
-			return nil
-		})
+// element encodes one resource as its section presents it. The few fields
+// around it are written by hand: packing it for protojson means to decode it a
+// second time.
+func (s section) element(r *xds.Resource) ([]byte, error) {
+	body, err := encodeResource(r)
+	if err != nil {
+		return nil, err
 	}
-	return elements, g.Wait()
+	b := make([]byte, 0, len(body)+256)
+	b = append(b, '{')
+	if s.named {
+		name, err := json.Marshal(r.Name)
+		if err != nil {
+			return nil, fmt.Errorf("encode name of %s %q: %w", r.Type, r.Name, err)
+		}
+		b = fmt.Appendf(b, `"name":%s,`, name)
+	}
+	if s.state != "" {
+		b = fmt.Appendf(b, `"%s":{`, s.state)
+	}
+	b = fmt.Appendf(b, `"version_info":"%s","%s":{"@type":"%s"`, r.Version(), s.resource, r.Type)
+	if fields := fieldsOf(body); len(fields) > 0 {
+		b = append(b, ',')
+		b = append(b, fields...)
+	}
+	b = append(b, '}')
+	if s.state != "" {
+		b = append(b, '}')
+	}
+	return append(b, '}'), nil
+}
+
+// encodeResource is the JSON of a resource without its type.
+func encodeResource(r *xds.Resource) ([]byte, error) {
+	if r.Type == xds.RouteType {
+		return encodeTable(r)
+	}
+	m, _, err := message(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := marshal.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s %q: %w", r.Type, r.Name, err)
+	}
+	return body, nil
 }
 
 // tree writes the few levels above the parts, and the parts in their place.
@@ -155,7 +192,6 @@ type tree struct {
 	yaml   bool
 	depth  int
 	filled []bool // by depth: something was written there
-	buf    bytes.Buffer
 }
 
 func newTree(w *bufio.Writer, f Format) *tree {
@@ -231,13 +267,7 @@ func (t *tree) item(body []byte) {
 		(&yamlWriter{w: t.w, src: body}).value(t.depth+1, true)
 		return
 	}
-	t.buf.Reset()
-	if err := json.Indent(&t.buf, body, strings.Repeat("  ", t.depth), "  "); err != nil {
-		// What protojson wrote is JSON; should it not be, show it as it is.
-		t.w.Write(body)
-		return
-	}
-	t.w.Write(t.buf.Bytes())
+	writeIndented(t.w, body, t.depth)
 }
 
 func (t *tree) end() {

@@ -21,9 +21,12 @@ type yamlWriter struct {
 
 const spaces = "                                                                "
 
-func (y *yamlWriter) indent(depth int) {
+func (y *yamlWriter) indent(depth int) { writeSpaces(y.w, depth) }
+
+// writeSpaces indents by two spaces a level.
+func writeSpaces(w *bufio.Writer, depth int) {
 	for n := 2 * depth; n > 0; n -= len(spaces) {
-		y.w.WriteString(spaces[:min(n, len(spaces))])
+		w.WriteString(spaces[:min(n, len(spaces))])
 	}
 }
 
@@ -113,18 +116,12 @@ func (y *yamlWriter) field(depth int) {
 
 // scalar takes the next string, number or word from the source.
 func (y *yamlWriter) scalar() []byte {
+	quoted := y.peek() == '"'
 	start := y.pos
-	if y.peek() == '"' {
-		start = y.pos
-		for y.pos++; y.pos < len(y.src) && y.src[y.pos] != '"'; y.pos++ {
-			if y.src[y.pos] == '\\' {
-				y.pos++
-			}
-		}
-		y.pos = min(y.pos+1, len(y.src))
+	if quoted {
+		y.pos += stringLen(y.src[start:])
 		return y.src[start:y.pos]
 	}
-	start = y.pos
 	for y.pos < len(y.src) && !strings.ContainsRune(" \n\t\r,:]}", rune(y.src[y.pos])) {
 		y.pos++
 	}

@@ -66,10 +66,19 @@ func fields(v reflect.Value, m map[string]any) {
 			fields(v.Field(i), m)
 			continue
 		}
-		if p, ok := plain(v.Field(i)); ok {
+		if p, ok := plain(v.Field(i)); ok || telling(f.Name) {
 			m[lower(f.Name)] = p
 		}
 	}
+}
+
+// telling fields say something by being zero or false.
+func telling(field string) bool {
+	switch field {
+	case "Weight", "Valid", "Accepted", "Served":
+		return true
+	}
+	return false
 }
 
 // text is how the model's own scalars read.

@@ -251,19 +251,20 @@ func (w *World) envoyProxy() store.Object {
 }
 
 func (w *World) infrastructure() store.Object {
-	k := translate.InfrastructureKey(store.Key{Kind: store.Gateway, Namespace: w.ns(), Name: pick(w, "gw0", "gw1")})
+	k := translate.InfrastructureKey(store.ID{Kind: store.Gateway, Namespace: w.ns(), Name: pick(w, "gw0", "gw1")}.Key())
 	return store.PutValue(k, translate.Infrastructure{Ready: w.chance(0.7), Addresses: []translate.Address{{Value: "10.0.0.1"}}}).Object
 }
 
 func (w *World) rejection() store.Object {
-	k := translate.RejectionKey(store.Key{Kind: store.HTTPRoute, Namespace: w.ns(), Name: fmt.Sprintf("http%d", w.rng.IntN(6))})
+	k := translate.RejectionKey(store.ID{Kind: store.HTTPRoute, Namespace: w.ns(), Name: fmt.Sprintf("http%d", w.rng.IntN(6))}.Key())
 	return store.PutValue(k, translate.Rejection{Generation: int64(1 + w.rng.IntN(3)), Message: "no"}).Object
 }
 
 func (w *World) refusal() store.Object {
-	k := pick(w, store.Key{Kind: store.Gateway, Name: "gw0"}, store.Key{Kind: store.ListenerSet, Name: "set0"}, store.Key{Kind: store.Service, Name: "svc0"},
-		store.Key{Kind: store.Secret, Name: "cert0"}, store.Key{Kind: store.UDPRoute, Name: "udp0"}, store.Key{Kind: store.BackendTLSPolicy, Name: "policy0"})
-	k.Namespace = w.ns()
+	id := pick(w, store.ID{Kind: store.Gateway, Name: "gw0"}, store.ID{Kind: store.ListenerSet, Name: "set0"}, store.ID{Kind: store.Service, Name: "s0"},
+		store.ID{Kind: store.Secret, Name: "cert0"}, store.ID{Kind: store.UDPRoute, Name: "udp0"}, store.ID{Kind: store.BackendTLSPolicy, Name: "policy0"})
+	id.Namespace = w.ns()
+	k := id.Key()
 	r := translate.Refusal{Object: k}
 	for _, name := range []string{"tcp-80", "tcp-443", "udp-53", "web"} {
 		if w.chance(0.5) {

@@ -31,13 +31,28 @@ type Resource struct {
 	Type Type
 	Name string
 	// Body is the deterministic wire encoding of the message named by Type.
-	Body []byte
+	Body Body
 	// Hash is a 64-bit xxHash of Body: the resource's version on the wire.
 	Hash uint64
 	// Origins are the objects that the resource was made from. A NACK is reported
 	// on them.
 	Origins []finding.Object
 }
+
+// Format prints type, name and version, whatever the verb.
+func (r Resource) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "%s %s@%s", string(r.Type), r.Name, r.Version())
+}
+
+// Body is an encoded message. It does not print: that of a Secret holds a private
+// key, and those of others are no reading matter.
+type Body []byte
+
+// Format prints the length, whatever the verb.
+func (b Body) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "[%d bytes]", len(b)) }
+
+// MarshalText gives the length to JSON and YAML.
+func (b Body) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "[%d bytes]", len(b)), nil }
 
 // NewResource wraps an already encoded body.
 func NewResource(t Type, name string, body []byte, origins ...finding.Object) *Resource {
@@ -66,7 +81,7 @@ func Encode(t Type, name string, m proto.Message, origins ...finding.Object) (*R
 }
 
 // Version is the resource version sent to Envoy.
-func (r *Resource) Version() string { return fmt.Sprintf("%016x", r.Hash) }
+func (r Resource) Version() string { return fmt.Sprintf("%016x", r.Hash) }
 
 // Any returns the resource as it goes on the wire; the bytes are shared.
 func (r *Resource) Any() *anypb.Any { return &anypb.Any{TypeUrl: string(r.Type), Value: r.Body} }

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate/ir"
 )
 
@@ -104,7 +105,7 @@ func upstreamTLS(t *ir.TLSUpstream, alpn []string) *core.TransportSocket {
 		check.TrustedCa = &core.DataSource{Specifier: &core.DataSource_Filename{Filename: SystemTrust}}
 		common.ValidationContextType = &tls.CommonTlsContext_ValidationContext{ValidationContext: check}
 	}
-	if t.ClientCertificate.Name != "" {
+	if t.ClientCertificate != (store.Key{}) {
 		common.TlsCertificateSdsSecretConfigs = []*tls.SdsSecretConfig{sds(t.ClientCertificate.Namespace + "/" + t.ClientCertificate.Name)}
 	}
 	return transportSocket(&tls.UpstreamTlsContext{CommonTlsContext: common, Sni: t.SNI})
