@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ads "github.com/egctl/egctl/pkg/controller/xds"
@@ -64,6 +65,12 @@ type Controller struct {
 	translator *translate.Translator
 	pace       pace
 	refusals   *refusals
+	standing   *standing
+	// revision is the number of updates of the ADS server, which numbers them too.
+	revision uint64
+	// watched says that something other than routes is refused, so that what
+	// proxies accept is of interest.
+	watched atomic.Bool
 
 	mu      sync.Mutex
 	pending []store.Change
@@ -71,11 +78,13 @@ type Controller struct {
 	wake    chan struct{}
 }
 
-// event is something that happened to a proxy.
+// event is something that happened to a proxy: a rejection or, if that is nil,
+// the acceptance of a type's resources as of a revision.
 type event struct {
 	rejection *ads.Rejection
 	gateway   string
 	acked     xds.Type
+	revision  uint64
 }
 
 // New returns a controller that has not started.
@@ -85,7 +94,8 @@ func New(o Options) *Controller {
 	}
 	return &Controller{
 		o: o, translator: translate.New(o.Settings), refusals: newRefusals(),
-		wake: make(chan struct{}, 1),
+		standing: &standing{synced: o.Server.Synced, refused: map[refusedKey]refusedValue{}},
+		wake:     make(chan struct{}, 1),
 	}
 }
 
@@ -155,28 +165,53 @@ func (c *Controller) step() {
 	c.mu.Unlock()
 
 	begin := time.Now()
-	for _, e := range events {
-		changes = append(changes, c.refusals.handle(e, c.translator.Store)...)
-	}
+	changes = append(changes, forgotten(changes, c.translator.Store)...)
 	n := c.translator.Store.Apply(changes...)
+	for _, e := range events {
+		// Each sees what the one before has led to.
+		n += c.translator.Store.Apply(c.handle(e)...)
+	}
+	c.watched.Store(len(c.standing.refused) > 0)
 	ch := c.translator.Update()
 	if !ch.Empty() {
 		c.publish(ch)
 		c.o.Logger.Debug("updated", "changes", n, "gateways", len(ch.Snapshots), "endpoints", len(ch.Endpoints), "reports", len(ch.Reports), "took", time.Since(begin))
 	}
+	if more := c.refusals.unmoved(c.translator.Store); len(more) > 0 {
+		c.Submit(more...)
+	}
 	c.pace.spent(time.Since(begin))
+}
+
+// handle returns the changes that follow from an event.
+func (c *Controller) handle(e event) []store.Change {
+	switch {
+	case e.rejection == nil && e.acked == xds.RouteType:
+		return c.refusals.accepted(e.gateway, e.revision, c.translator.Store)
+	case e.rejection == nil:
+		return c.standing.review(e.gateway, e.acked)
+	case e.rejection.Type == xds.RouteType:
+		return c.refusals.refused(e.rejection, c.translator.Store)
+	default:
+		c.watched.Store(true) // before the state is looked at, so that no answer is missed
+		return c.standing.refuse(e.rejection)
+	}
 }
 
 // publish hands the differences to those who act on them. Infrastructure comes
 // after the server, so that a proxy that starts at once finds its snapshot.
 func (c *Controller) publish(ch translate.Changes) {
 	if len(ch.Snapshots)+len(ch.Endpoints) > 0 {
+		c.revision++
 		update := ads.Change{Endpoints: ch.Endpoints}
 		if len(ch.Snapshots) > 0 {
 			update.Snapshots = make(map[string]*xds.Snapshot, len(ch.Snapshots))
 			for k, s := range ch.Snapshots {
 				update.Snapshots[GatewayKey(k)] = s
-				c.refusals.sent(GatewayKey(k), s)
+				c.refusals.sent(GatewayKey(k), s, c.revision)
+				if s == nil {
+					c.Submit(c.standing.gone(GatewayKey(k))...)
+				}
 			}
 		}
 		c.o.Server.Update(update)
@@ -203,9 +238,9 @@ type observer struct{ c *Controller }
 func (o observer) Connected(string, string)    {}
 func (o observer) Disconnected(string, string) {}
 
-func (o observer) Acked(gateway, _ string, t xds.Type, _ uint64) {
-	if t == xds.RouteType { // the only type whose refusals need to be narrowed down
-		o.c.happened(event{gateway: gateway, acked: t})
+func (o observer) Acked(gateway, _ string, t xds.Type, revision uint64) {
+	if t == xds.RouteType || o.c.watched.Load() {
+		o.c.happened(event{gateway: gateway, acked: t, revision: revision})
 	}
 }
 

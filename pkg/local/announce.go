@@ -2,10 +2,13 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	listener "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/proto"
@@ -26,7 +29,23 @@ type announced struct {
 	ready   func(store.Key)
 
 	mu    sync.Mutex
-	known map[store.Key][]string
+	known map[store.Key]*listening
+}
+
+// listening is where one Gateway is to listen, and where it was said to.
+type listening struct {
+	wanted   []address
+	told     []string
+	ready    bool
+	retrying bool
+}
+
+// address is what an Envoy listener binds.
+type address struct {
+	name    string // of the Envoy listener
+	network string
+	at      string
+	text    string
 }
 
 // Want passes the wish on, and announces addresses that changed.
@@ -36,32 +55,116 @@ func (a *announced) Want(gateway store.Key, s *xds.Snapshot) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.known == nil {
-		a.known = map[store.Key][]string{}
+		a.known = map[store.Key]*listening{}
 	}
-	before, seen := a.known[gateway]
-	if slices.Equal(before, now) {
+	l := a.known[gateway]
+	if l == nil {
+		if len(now) == 0 {
+			return
+		}
+		l = &listening{}
+		a.known[gateway] = l
+	}
+	if slices.Equal(l.wanted, now) {
 		return
 	}
-	a.known[gateway] = now
+	l.wanted = now
 	if len(now) == 0 {
 		delete(a.known, gateway)
 		a.console.say("%s no longer listens", gateway)
 		return
 	}
-	go func() {
-		if a.server.WaitSynced(a.ctx, controller.GatewayKey(gateway)) != nil {
-			return // ctx ended
-		}
-		a.console.say("%s listens on %s", gateway, strings.Join(now, ", "))
-		if !seen && a.ready != nil {
-			a.ready(gateway)
-		}
-	}()
+	go a.follow(gateway, l)
 }
 
-// addresses lists where a snapshot listens: "80 at 127.0.0.1:10080".
-func addresses(s *xds.Snapshot) []string {
-	var out []string
+// follow waits until Envoy has answered for everything, and tells.
+func (a *announced) follow(gateway store.Key, l *listening) {
+	err := a.server.WaitSynced(a.ctx, controller.GatewayKey(gateway))
+	var rejected *ads.RejectedError
+	if err != nil && !errors.As(err, &rejected) {
+		return // ctx ended
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.known[gateway] != l {
+		return
+	}
+	refused := a.refused(gateway)
+	var now []string
+	for _, w := range l.wanted {
+		if !slices.Contains(refused, w.name) {
+			now = append(now, w.text)
+		}
+	}
+	if len(now) > 0 && !slices.Equal(now, l.told) {
+		a.console.say("%s listens on %s", gateway, strings.Join(now, ", "))
+	}
+	l.told = now
+	if len(now) > 0 && !l.ready {
+		l.ready = true
+		if a.ready != nil {
+			go a.ready(gateway)
+		}
+	}
+	if len(refused) > 0 && !l.retrying {
+		l.retrying = true
+		go a.retry(gateway, l)
+	}
+}
+
+// refused names the listeners that Envoy refuses.
+func (a *announced) refused(gateway store.Key) []string {
+	var names []string
+	for _, p := range a.server.Synced(controller.GatewayKey(gateway)) {
+		names = append(names, p.Types[xds.ListenerType].Refused...)
+	}
+	return names
+}
+
+// retryInterval is how often a port that was taken is looked at.
+const retryInterval = time.Second
+
+// retry has Envoy try refused listeners again when their ports have become free.
+func (a *announced) retry(gateway store.Key, l *listening) {
+	tick := time.NewTicker(retryInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-a.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		a.mu.Lock()
+		refused := a.refused(gateway)
+		if len(refused) == 0 || a.known[gateway] != l {
+			l.retrying = false
+			a.mu.Unlock()
+			return
+		}
+		wanted := l.wanted
+		a.mu.Unlock()
+		if !slices.ContainsFunc(wanted, func(w address) bool { return slices.Contains(refused, w.name) && w.free(a.ctx) }) {
+			continue
+		}
+		a.server.Retry(controller.GatewayKey(gateway), xds.ListenerType)
+		a.follow(gateway, l)
+	}
+}
+
+// free says whether an address can be bound now.
+func (w address) free(ctx context.Context) bool {
+	var lc net.ListenConfig
+	if w.network == "udp" {
+		c, err := lc.ListenPacket(ctx, w.network, w.at)
+		return err == nil && c.Close() == nil
+	}
+	c, err := lc.Listen(ctx, w.network, w.at)
+	return err == nil && c.Close() == nil
+}
+
+// addresses lists where a snapshot listens.
+func addresses(s *xds.Snapshot) []address {
+	var out []address
 	for _, r := range s.Of(xds.ListenerType) {
 		var l listener.Listener
 		if err := proto.Unmarshal(r.Body, &l); err != nil {
@@ -69,14 +172,15 @@ func addresses(s *xds.Snapshot) []string {
 		}
 		at := l.GetAddress().GetSocketAddress()
 		transport, port, _ := strings.Cut(l.Name, "-")
-		text := fmt.Sprintf("%s:%d", at.GetAddress(), at.GetPortValue())
-		if port != fmt.Sprint(at.GetPortValue()) {
-			text += fmt.Sprintf(" (for port %s, which needs privileges)", port)
-		}
+		a := address{name: l.Name, network: transport, at: net.JoinHostPort(at.GetAddress(), fmt.Sprint(at.GetPortValue()))}
+		a.text = a.at
 		if transport == "udp" {
-			text += "/udp"
+			a.text += "/udp"
 		}
-		out = append(out, text)
+		if port != fmt.Sprint(at.GetPortValue()) {
+			a.text += fmt.Sprintf(" (for port %s, which needs privileges)", port)
+		}
+		out = append(out, a)
 	}
 	return out
 }

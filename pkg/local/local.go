@@ -73,6 +73,7 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	settings := translate.DefaultSettings()
 	settings.ListenAddress, settings.PortShift, settings.DrainTimeout = o.Listen, o.PortShift, o.DrainTime
+	settings.ExclusivePorts = true
 	console := newConsole(o.Err, o.Color)
 
 	var ctl *controller.Controller
@@ -87,6 +88,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		Dir: o.Dir, Binary: o.Envoy, Address: reachable(o.Listen), LogLevel: o.LogLevel, Concurrency: o.Concurrency,
 		DrainTime: o.DrainTime, Server: server, Logger: o.Logger, AccessLog: o.Out,
 		Submit: func(changes ...store.Change) { ctl.Submit(changes...) },
+		Failed: func(gateway store.Key, err error) { console.say("error: %s: %v", gateway, err) },
 	})
 	infra := &announced{Proxies: proxies, console: console, server: server, ctx: ctx, ready: o.Ready}
 	ctl = controller.New(controller.Options{

@@ -55,6 +55,12 @@ func (b *buffer) String() string {
 // start runs a gateway with the given files and waits until it serves.
 func start(t testing.TB, backends []string, files map[string]string) *gateway {
 	t.Helper()
+	return startWith(t, backends, files, func(*local.Options) {})
+}
+
+// startWith is start with further options.
+func startWith(t testing.TB, backends []string, files map[string]string, more func(*local.Options)) *gateway {
+	t.Helper()
 	g := &gateway{t: t, dir: t.TempDir(), port: freePort(t), errs: &buffer{}, backends: map[string]int{}}
 	for _, name := range backends {
 		g.backends[name] = startEcho(t, name)
@@ -68,19 +74,19 @@ func start(t testing.TB, backends []string, files map[string]string) *gateway {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready := make(chan struct{}, 8)
-	done := make(chan error, 1)
+	done := make(chan error, 2)
 	level := slog.LevelWarn
 	if testing.Verbose() {
 		level = slog.LevelDebug
 	}
-	go func() {
-		done <- local.Run(ctx, local.Options{
-			Files: &file.Options{Paths: []string{g.dir}, Validator: v},
-			Envoy: envoyBinary(t), Out: io.Discard, Err: g.errs, DrainTime: time.Second, Concurrency: 2, PortShift: 10000,
-			Logger: slog.New(slog.NewTextHandler(g.errs, &slog.HandlerOptions{Level: level})),
-			Ready:  func(store.Key) { ready <- struct{}{} },
-		})
-	}()
+	options := local.Options{
+		Files: &file.Options{Paths: []string{g.dir}, Validator: v},
+		Envoy: envoyBinary(t), Out: io.Discard, Err: g.errs, DrainTime: time.Second, Concurrency: 2, PortShift: 10000,
+		Logger: slog.New(slog.NewTextHandler(g.errs, &slog.HandlerOptions{Level: level})),
+		Ready:  func(store.Key) { ready <- struct{}{} },
+	}
+	more(&options)
+	go func() { done <- local.Run(ctx, options) }()
 	g.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -90,7 +96,10 @@ func start(t testing.TB, backends []string, files map[string]string) *gateway {
 	t.Cleanup(g.stop)
 	select {
 	case <-ready:
-	case <-time.After(20 * time.Second):
+	case err := <-done:
+		done <- err
+		t.Fatalf("the gateway ended with %v:\n%s", err, g.errs)
+	case <-time.After(60 * time.Second):
 		t.Fatalf("the gateway is not ready:\n%s", g.errs)
 	}
 	return g
@@ -109,6 +118,13 @@ func (g *gateway) write(name, text string) {
 		g.t.Fatal(err)
 	}
 	if err := os.Rename(tmp, filepath.Join(g.dir, name)); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func (g *gateway) remove(name string) {
+	g.t.Helper()
+	if err := os.Remove(filepath.Join(g.dir, name)); err != nil {
 		g.t.Fatal(err)
 	}
 }
@@ -143,7 +159,7 @@ var client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 // eventually waits for something to come true.
 func (g *gateway) eventually(what string, ok func() bool) {
 	g.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			g.t.Fatalf("%s did not come true; the console says:\n%s", what, g.errs)
 		}

@@ -15,8 +15,11 @@ var (
 	SettingsKind = Kind{internalGroup, "Settings"}
 	// InfrastructureKind says what runs for a Gateway, under the Gateway's name.
 	InfrastructureKind = Kind{internalGroup, "Infrastructure"}
-	// RejectionKind says what Envoy refused, under "Kind.name" of the object.
+	// RejectionKind says which routes are left out, under "Kind.name" of the route.
 	RejectionKind = Kind{internalGroup, "Rejection"}
+	// RefusalKind says what Envoy refuses at present, under "Kind.name" of the
+	// object that it was made from.
+	RefusalKind = Kind{internalGroup, "Refusal"}
 )
 
 // Value makes an immutable Go value an object of the store, so that functions

@@ -129,7 +129,7 @@ var (
 
 	// EG6xxx: Envoy.
 	envoyRejected = define("EG6001", finding.Error, accepted, "UnsupportedValue", "Envoy refused the configuration",
-		"Envoy did not accept what was made from this object. The object's part is left out, everything else is served. Envoy's own words are in the message.")
+		"Envoy did not accept what was made from this object; of a listener mostly because another program has its port. A route is left out until it changes; any other object's part stays as Envoy last accepted it, if it did. Everything else is served. Envoy's own words are in the message.")
 
 	// EG9xxx: ourselves.
 	internalFault = define("EG9001", finding.Error, accepted, "UnsupportedValue", "egctl could not translate the object",

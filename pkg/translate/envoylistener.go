@@ -37,11 +37,12 @@ type bindOf struct {
 var envoyListener = incr.NewQuery("envoy listener", func(c *incr.Context, b bindOf) *xds.Resource {
 	s := settings(c)
 	spec := xds.ListenerSpec{
-		Name:    b.Name(),
-		Address: s.ListenAddress,
-		Port:    uint32(s.BoundPort(b.Port)),
-		UDP:     b.UDP,
-		Origin:  b.Gateway.Object(),
+		Name:      b.Name(),
+		Address:   s.ListenAddress,
+		Port:      uint32(s.BoundPort(b.Port)),
+		UDP:       b.UDP,
+		Exclusive: s.ExclusivePorts,
+		Origin:    b.Gateway.Object(),
 	}
 	for _, l := range gatewayListeners.Get(c, b.Gateway).All {
 		if !l.Served || l.Port != b.Port || (l.Protocol == ir.ListenerUDP) != b.UDP {

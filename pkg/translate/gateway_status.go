@@ -38,6 +38,7 @@ func gatewayStatus(c *incr.Context, k store.Key, g *gateway.Gateway) (any, []iss
 	routes := gatewayRoutes.Get(c, k)
 
 	status := &gateway.GatewayStatus{Listeners: []gateway.ListenerStatus{}}
+	ports := portIssues(c, k, ownListeners.Get(c, k))
 	good, bad, served := 0, 0, 0
 	for _, l := range ls.All {
 		if l.Key.Owner == k {
@@ -46,7 +47,7 @@ func gatewayStatus(c *incr.Context, k store.Key, g *gateway.Gateway) (any, []iss
 				Name:           gateway.SectionName(l.Key.Name),
 				SupportedKinds: supportedKinds(l),
 				AttachedRoutes: int32(len(routes[l.Key])),
-				Conditions:     listenerConditions(l, gatewayAccepted.Get(c, k), g.Generation),
+				Conditions:     listenerConditions(c, l, gatewayAccepted.Get(c, k), g.Generation),
 			})
 			if !l.Accepted {
 				bad++
@@ -61,7 +62,8 @@ func gatewayStatus(c *incr.Context, k store.Key, g *gateway.Gateway) (any, []iss
 		}
 	}
 	status.Conditions = append(status.Conditions, gatewayAcceptedCondition(issues, good, bad, g.Generation))
-	status.Conditions = append(status.Conditions, gatewayProgrammed(c, k, g, status, served))
+	status.Conditions = append(status.Conditions, gatewayProgrammed(c, k, g, status, served, ports))
+	issues = append(issues, ports...)
 	if g.Spec.TLS != nil {
 		issues = append(issues, cert.Issues...)
 		status.Conditions = append(status.Conditions, judge(resolvedRefs, cert.Issues, resolvedRefs, "all references are resolved", g.Generation))
@@ -91,7 +93,7 @@ func supportedKinds(l *listener) []gateway.RouteGroupKind {
 }
 
 // listenerConditions are the same for listeners of Gateways and ListenerSets.
-func listenerConditions(l *listener, parentAccepted bool, generation int64) []metav1.Condition {
+func listenerConditions(c *incr.Context, l *listener, parentAccepted bool, generation int64) []metav1.Condition {
 	issues := slices.Clone(l.Issues)
 	var extra []metav1.Condition
 	for _, i := range l.Issues {
@@ -117,6 +119,9 @@ func listenerConditions(l *listener, parentAccepted bool, generation int64) []me
 	case !l.Served:
 		prog = condition(programmed, false, string(gateway.ListenerReasonInvalid), "no certificate can be used", generation)
 	}
+	if ports := portIssues(c, l.Key.Owner, []*listener{l}); len(ports) > 0 {
+		prog = judge(programmed, ports, "", "", generation)
+	}
 	refs := judge(resolvedRefs, issues, resolvedRefs, "all references are resolved", generation)
 	return append([]metav1.Condition{acc, prog, refs}, extra...)
 }
@@ -141,7 +146,7 @@ func gatewayAcceptedCondition(issues []issue, good, bad int, generation int64) m
 }
 
 // gatewayProgrammed reports whether proxies serve the Gateway, and where.
-func gatewayProgrammed(c *incr.Context, k store.Key, g *gateway.Gateway, status *gateway.GatewayStatus, served int) metav1.Condition {
+func gatewayProgrammed(c *incr.Context, k store.Key, g *gateway.Gateway, status *gateway.GatewayStatus, served int, ports []issue) metav1.Condition {
 	no := func(reason gateway.GatewayConditionReason, message string) metav1.Condition {
 		return condition(programmed, false, string(reason), message, g.Generation)
 	}
@@ -171,7 +176,7 @@ func gatewayProgrammed(c *incr.Context, k store.Key, g *gateway.Gateway, status 
 	case !infra.V.Ready:
 		return no(gateway.GatewayReasonNoResources, infra.V.Message)
 	default:
-		return condition(programmed, true, programmed, infra.V.Message, g.Generation)
+		return judge(programmed, ports, programmed, infra.V.Message, g.Generation)
 	}
 }
 
@@ -225,7 +230,7 @@ func listenerSetStatus(c *incr.Context, k store.Key, set *gateway.ListenerSet) (
 			Name:           gateway.SectionName(l.Key.Name),
 			SupportedKinds: supportedKinds(l),
 			AttachedRoutes: int32(len(routes[l.Key])),
-			Conditions:     listenerConditions(l, parent, gen),
+			Conditions:     listenerConditions(c, l, parent, gen),
 		})
 		// Without a usable certificate there is nothing valid about the set, even
 		// though its listener takes routes.
@@ -235,6 +240,8 @@ func listenerSetStatus(c *incr.Context, k store.Key, set *gateway.ListenerSet) (
 			bad++
 		}
 	}
+	ports := portIssues(c, k, ownListeners.Get(c, k))
+	issues = append(issues, ports...)
 	notValid := string(gateway.ListenerSetReasonListenersNotValid)
 	switch {
 	case good == 0:
@@ -245,12 +252,12 @@ func listenerSetStatus(c *incr.Context, k store.Key, set *gateway.ListenerSet) (
 	case bad > 0:
 		status.Conditions = []metav1.Condition{
 			condition(accepted, true, notValid, fmt.Sprintf("%d listeners are not valid and left out", bad), gen),
-			condition(programmed, true, programmed, "the valid listeners are programmed", gen),
+			judge(programmed, ports, programmed, "the valid listeners are programmed", gen),
 		}
 	default:
 		status.Conditions = []metav1.Condition{
 			condition(accepted, true, accepted, "the ListenerSet is accepted", gen),
-			condition(programmed, true, programmed, "the listeners are programmed", gen),
+			judge(programmed, ports, programmed, "the listeners are programmed", gen),
 		}
 	}
 	return status, issues

@@ -22,11 +22,17 @@ type Report struct {
 // reportedKinds are the kinds that have a status of ours.
 var reportedKinds = append([]store.Kind{store.GatewayClass, store.Gateway, store.ListenerSet, store.BackendTLSPolicy}, routeKinds...)
 
-// reportKeys lists the objects that are reported on.
+// reportKeys lists the objects that are reported on: those and, of any other
+// kind, what Envoy refuses.
 var reportKeys = incr.NewQuery("report keys", func(c *incr.Context, _ struct{}) []store.Key {
 	var keys []store.Key
 	for _, kind := range reportedKinds {
 		keys = append(keys, store.ByKind.Lookup(c, kind)...)
+	}
+	for _, k := range refusedObjects(c) {
+		if !containsKind(reportedKinds, k.Kind) {
+			keys = append(keys, k)
+		}
 	}
 	return keys
 })
@@ -48,8 +54,10 @@ var report = incr.NewQuery("report", func(c *incr.Context, k store.Key) Report {
 		r.Status, issues = listenerSetStatus(c, k, o)
 	case *gateway.BackendTLSPolicy:
 		r.Status, issues = policyStatus(c, k, o)
+		issues = append(issues, refusalIssues(c, k)...)
 	default:
 		r.Status, issues = routeStatus(c, k, o)
+		issues = append(issues, refusalIssues(c, k)...)
 	}
 	r.Findings = finding.Sort(findings(issues))
 	return r

@@ -16,6 +16,10 @@ type Settings struct {
 	// PortShift is added to listener ports below 1024, which an unprivileged
 	// Envoy cannot bind. A Service, or the user, maps them back.
 	PortShift int32
+	// ExclusivePorts has a TCP port that another program serves refused. Without it
+	// Envoy shares the port with any other that does the same, as is right for
+	// workers and successors and wrong for two strangers on one machine.
+	ExclusivePorts bool
 	// AssumeProgrammed reports Gateways as programmed without waiting for
 	// infrastructure; for offline translation.
 	AssumeProgrammed bool
@@ -72,27 +76,4 @@ type Address struct {
 // InfrastructureKey is where the Infrastructure of a Gateway is stored.
 func InfrastructureKey(gateway store.Key) store.Key {
 	return store.ID{Kind: store.InfrastructureKind, Namespace: gateway.Namespace, Name: gateway.Name}.Key()
-}
-
-// Rejection is stored for an object that Envoy refused. The object's part is
-// left out of the configuration until the object changes.
-type Rejection struct {
-	// Generation of the refused object.
-	Generation int64
-	// Message is Envoy's own.
-	Message string
-}
-
-// RejectionKey is where the Rejection of an object is stored.
-func RejectionKey(object store.Key) store.Key {
-	return store.ID{Kind: store.RejectionKind, Namespace: object.Namespace, Name: object.Kind.Kind + "." + object.Name}.Key()
-}
-
-// rejected returns what Envoy said about this generation of the object.
-func rejected(c *incr.Context, o store.Object) (string, bool) {
-	v, ok := store.Get[*store.Value[Rejection]](c, RejectionKey(store.KeyOf(o)))
-	if !ok || v.V.Generation != o.GetGeneration() {
-		return "", false
-	}
-	return v.V.Message, true
 }

@@ -177,6 +177,21 @@ func (st *stream) post(d *names) {
 	}
 }
 
+// retry makes refused resources such as are to be sent.
+func (st *stream) retry(k kind) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	sub := st.machine.subs[k]
+	for name := range sub.refused {
+		delete(sub.refused, name)
+		sub.ask(name)
+	}
+	select {
+	case st.kick <- struct{}{}:
+	default:
+	}
+}
+
 // state tells how far the proxy is.
 func (st *stream) state() ProxyState {
 	st.mu.Lock()

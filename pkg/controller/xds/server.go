@@ -155,6 +155,23 @@ func (s *Server) Update(c Change) {
 	s.moved.fire()
 }
 
+// Retry has the proxies of a gateway told once more what they refused of a type.
+// It is for refusals whose cause lies outside of the configuration, such as a
+// port that another program had.
+func (s *Server) Retry(gateway string, t encoded.Type) {
+	k, ok := kindOf(string(t))
+	if !ok {
+		return
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if g := s.gateways[gateway]; g != nil {
+		for st := range g.streams {
+			st.retry(k)
+		}
+	}
+}
+
 // gateway returns the entry of a key, and makes it if there is none.
 func (s *Server) gateway(key string) *gateway {
 	g := s.gateways[key]

@@ -16,6 +16,7 @@ import (
 
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
+	"github.com/egctl/egctl/pkg/translate/xds"
 )
 
 // World is a small set of objects that changes at random. Names are few, so
@@ -68,7 +69,7 @@ var makers = []struct {
 	{1, (*World).class}, {6, (*World).gateway}, {4, (*World).listenerSet}, {14, (*World).httpRoute}, {4, (*World).grpcRoute},
 	{4, (*World).tlsRoute}, {3, (*World).tcpRoute}, {3, (*World).udpRoute}, {6, (*World).service}, {8, (*World).slice},
 	{3, (*World).secret}, {2, (*World).configMap}, {3, (*World).grant}, {3, (*World).policy}, {2, (*World).namespace},
-	{1, (*World).envoyProxy}, {2, (*World).infrastructure}, {1, (*World).rejection},
+	{1, (*World).envoyProxy}, {2, (*World).infrastructure}, {1, (*World).rejection}, {2, (*World).refusal},
 }
 
 func (w *World) change() store.Change {
@@ -257,6 +258,20 @@ func (w *World) infrastructure() store.Object {
 func (w *World) rejection() store.Object {
 	k := translate.RejectionKey(store.ID{Kind: store.HTTPRoute, Namespace: w.ns(), Name: fmt.Sprintf("http%d", w.rng.IntN(6))}.Key())
 	return store.PutValue(k, translate.Rejection{Generation: int64(1 + w.rng.IntN(3)), Message: "no"}).Object
+}
+
+func (w *World) refusal() store.Object {
+	id := pick(w, store.ID{Kind: store.Gateway, Name: "gw0"}, store.ID{Kind: store.ListenerSet, Name: "set0"}, store.ID{Kind: store.Service, Name: "s0"},
+		store.ID{Kind: store.Secret, Name: "cert0"}, store.ID{Kind: store.UDPRoute, Name: "udp0"}, store.ID{Kind: store.BackendTLSPolicy, Name: "policy0"})
+	id.Namespace = w.ns()
+	k := id.Key()
+	r := translate.Refusal{Object: k}
+	for _, name := range []string{"tcp-80", "tcp-443", "udp-53", "web"} {
+		if w.chance(0.5) {
+			r.Resources = append(r.Resources, translate.RefusedResource{Type: pick(w, xds.ListenerType, xds.ListenerType, xds.ClusterType), Name: name, Message: pick(w, "no", "never")})
+		}
+	}
+	return store.PutValue(translate.RefusalKey(k), r).Object
 }
 
 func (w *World) slice() store.Object {

@@ -31,7 +31,10 @@ type ListenerSpec struct {
 	Address string
 	Port    uint32
 	UDP     bool
-	Chains  []Chain
+	// Exclusive refuses a TCP port that another Envoy serves. Envoy takes UDP only
+	// with ports that can be shared.
+	Exclusive bool
+	Chains    []Chain
 	// Origin is the Gateway; Origins are the owners of its listeners here.
 	Origin  finding.Object
 	Origins []finding.Object
@@ -86,6 +89,9 @@ func Listener(s ListenerSpec) *Resource {
 		l.ListenerFilters = []*listener.ListenerFilter{udpFilter(s.Chains[0].UDP)}
 		l.UdpListenerConfig = &listener.UdpListenerConfig{}
 		return mustEncode(ListenerType, s.Name, l, append(s.Origins, s.Origin)...)
+	}
+	if s.Exclusive {
+		l.EnableReusePort = wrapperspb.Bool(false)
 	}
 	l.PerConnectionBufferLimitBytes = wrapperspb.UInt32(connectionBuffer)
 	l.MaxConnectionsToAcceptPerSocketEvent = wrapperspb.UInt32(1)

@@ -43,6 +43,8 @@ type Options struct {
 	// Submit takes the Infrastructure of Gateways back to the controller.
 	Submit func(...store.Change)
 	Logger *slog.Logger
+	// Failed is told why the proxy of a Gateway cannot be started; nil: nobody is.
+	Failed func(gateway store.Key, err error)
 	// AccessLog takes what Envoy writes to its standard output.
 	AccessLog io.Writer
 }
@@ -106,7 +108,10 @@ func (p *Proxies) Want(gateway store.Key, snapshot *xds.Snapshot) {
 	case snapshot != nil && now == nil && len(snapshot.Listeners) > 0:
 		started, err := p.start(gateway)
 		if err != nil {
-			p.o.Logger.Error("proxy cannot be started", "gateway", gateway, "error", err)
+			p.o.Logger.Debug("proxy cannot be started", "gateway", gateway, "error", err)
+			if p.o.Failed != nil {
+				p.o.Failed(gateway, err)
+			}
 			p.report(gateway, translate.Infrastructure{Message: err.Error(), Addresses: p.addresses()})
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -87,9 +88,13 @@ func New(o Options) *Source {
 	return &Source{o: o, files: map[string]*content{}, served: map[store.Key]entry{}}
 }
 
-// settle is how long a file must stay as it is before objects that vanished from
-// it are believed to be gone: writers truncate a file and then fill it.
-const settle = 50 * time.Millisecond
+// Objects that vanish from a file are believed to be gone when the file has not
+// changed for settle: writers truncate a file and then fill it. An empty file is
+// given longer, and no file more than patience.
+const (
+	settle   = 50 * time.Millisecond
+	patience = 500 * time.Millisecond
+)
 
 // Run reads everything, and then whatever changes, until ctx ends.
 func (s *Source) Run(ctx context.Context, emit func([]store.Change)) error {
@@ -112,15 +117,40 @@ func (s *Source) Run(ctx context.Context, emit func([]store.Change)) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if s.loses(changed) {
-			if !sleep(ctx, settle) {
-				return nil
-			}
+		if s.loses(changed) && !steady(ctx, changed) {
+			return nil
 		}
 		s.read(changed)
 		if changes := s.reconcile(); len(changes) > 0 {
 			emit(changes)
 		}
+	}
+}
+
+// steady waits until files are not written to any more; false if ctx ends.
+func steady(ctx context.Context, names []string) bool {
+	state := func() (sizes []int64, empty bool) {
+		for _, name := range names {
+			info, err := os.Stat(name)
+			if err != nil {
+				sizes = append(sizes, -1)
+				continue
+			}
+			sizes = append(sizes, info.Size(), info.ModTime().UnixNano())
+			empty = empty || info.Size() == 0
+		}
+		return sizes, empty
+	}
+	before, _ := state()
+	for begin := time.Now(); ; {
+		if !sleep(ctx, settle) {
+			return false
+		}
+		now, empty := state()
+		if slices.Equal(now, before) && !empty || time.Since(begin) >= patience {
+			return true
+		}
+		before = now
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,9 +17,15 @@ import (
 	"github.com/egctl/egctl/pkg/manifest"
 )
 
-// quiet is how long to wait for further events of a change that makes several,
-// such as a rename after a write.
-const quiet = 2 * time.Millisecond
+// How long to wait for further events. Whoever replaces a file by a rename is
+// done with it; who writes to it may not be, and what is half written can be
+// valid and wrong.
+const (
+	quietRename = 2 * time.Millisecond
+	quietWrite  = 20 * time.Millisecond
+	// maxQuiet is the longest that events can put off what came before them.
+	maxQuiet = 250 * time.Millisecond
+)
 
 // watch tells which manifests below some paths changed. Folders are watched
 // rather than files, because editors replace a file by another of its name.
@@ -27,6 +34,7 @@ type watch struct {
 	recursive bool
 	files     map[string]bool // named as such
 	folders   map[string]bool
+	seen      map[string]bool // manifests that were told of
 	notify    *fsnotify.Watcher
 }
 
@@ -35,7 +43,7 @@ func newWatch(paths []string, recursive bool) (*watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch files: %w", err)
 	}
-	w := &watch{recursive: recursive, files: map[string]bool{}, folders: map[string]bool{}, notify: n}
+	w := &watch{recursive: recursive, files: map[string]bool{}, folders: map[string]bool{}, seen: map[string]bool{}, notify: n}
 	for _, p := range paths {
 		w.paths = append(w.paths, filepath.Clean(p))
 	}
@@ -60,18 +68,44 @@ func (w *watch) add(p string) error {
 		return w.watchFolder(filepath.Dir(p))
 	}
 	w.folders[p] = true
+	if parent := filepath.Dir(p); parent != p {
+		// The folder itself may be replaced, or be a link that comes to point
+		// elsewhere. Where its parent cannot be read that goes unnoticed.
+		_ = w.watchFolder(parent)
+	}
 	return w.addFolder(p)
 }
 
+// addFolder watches a folder and, if that is wanted, those in it.
 func (w *watch) addFolder(p string) error {
 	if err := w.watchFolder(p); err != nil || !w.recursive {
 		return err
 	}
-	return filepath.WalkDir(p, func(sub string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() || sub == p {
-			return err
+	return walk(p, func(sub string, d fs.DirEntry) error {
+		if d.IsDir() {
+			return w.watchFolder(sub)
 		}
-		return w.watchFolder(sub)
+		return nil
+	})
+}
+
+// walk visits what is in a folder, which may be a link to one. Hidden folders
+// are not entered: beside .git, they are how Kubernetes mounts the files of a
+// ConfigMap a second time. What vanishes meanwhile is passed over.
+func walk(dir string, visit func(p string, d fs.DirEntry) error) error {
+	root := dir + string(filepath.Separator)
+	return filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case p == root:
+			return nil
+		case d.IsDir() && strings.HasPrefix(d.Name(), "."):
+			return filepath.SkipDir
+		}
+		return visit(p, d)
 	})
 }
 
@@ -89,11 +123,9 @@ func (w *watch) list() ([]string, error) {
 		names = append(names, f)
 	}
 	for dir := range w.folders {
-		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		err := walk(dir, func(p string, d fs.DirEntry) error {
 			switch {
-			case err != nil:
-				return err
-			case d.IsDir() && p != dir && !w.recursive:
+			case d.IsDir() && !w.recursive:
 				return filepath.SkipDir
 			case !d.IsDir() && manifest.IsManifest(p):
 				names = append(names, p)
@@ -104,14 +136,23 @@ func (w *watch) list() ([]string, error) {
 			return nil, fmt.Errorf("list %s: %w", dir, err)
 		}
 	}
+	for _, n := range names {
+		w.seen[n] = true
+	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
 }
 
 // next waits for changes and returns the manifests concerned.
 func (w *watch) next(ctx context.Context) ([]string, error) {
-	var names []string
-	var timer <-chan time.Time
+	names := map[string]bool{}
+	var timer, limit <-chan time.Time
+	done := func() ([]string, error) {
+		for n := range names {
+			w.seen[n] = true
+		}
+		return slices.Sorted(maps.Keys(names)), nil
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -120,55 +161,90 @@ func (w *watch) next(ctx context.Context) ([]string, error) {
 			if !errors.Is(err, fsnotify.ErrEventOverflow) {
 				return nil, fmt.Errorf("watch files: %w", err)
 			}
-			return w.list() // some events were lost: look at everything
-		case e := <-w.notify.Events:
-			for _, n := range w.concerns(e) {
-				if !slices.Contains(names, n) {
-					names = append(names, n)
-				}
+			for _, n := range w.everything() { // some events were lost
+				names[n] = true
 			}
-			if len(names) > 0 {
-				timer = time.After(quiet)
+			return done()
+		case e := <-w.notify.Events:
+			concerned := w.concerns(e)
+			for _, n := range concerned {
+				names[n] = true
+			}
+			if len(concerned) == 0 {
+				continue
+			}
+			quiet := quietRename
+			if e.Has(fsnotify.Write) {
+				quiet = quietWrite
+			}
+			timer = time.After(quiet)
+			if limit == nil {
+				limit = time.After(maxQuiet)
 			}
 		case <-timer:
-			return names, nil
+			return done()
+		case <-limit:
+			return done()
 		}
 	}
+}
+
+// everything lists the manifests that are there and those that were.
+func (w *watch) everything() []string {
+	if w.recursive {
+		for dir := range w.folders {
+			_ = w.addFolder(dir) // it may be gone, and with it what it held
+		}
+	}
+	names := slices.Collect(maps.Keys(w.seen))
+	found, err := w.list()
+	if err != nil {
+		return names // what cannot be listed is read by name
+	}
+	return append(names, found...)
 }
 
 // concerns returns the manifests that an event is about.
 func (w *watch) concerns(e fsnotify.Event) []string {
 	name := filepath.Clean(e.Name)
-	if e.Op == fsnotify.Chmod {
+	switch {
+	case e.Op == fsnotify.Chmod:
 		return nil
-	}
-	if w.files[name] {
+	case w.files[name]:
 		return []string{name}
-	}
-	if strings.HasPrefix(filepath.Base(name), "..") { // Kubernetes swaps a mounted volume by such a link
-		names, err := w.list()
-		if err != nil {
-			return nil
+	case w.folders[name]: // it was replaced
+		_ = w.notify.Remove(name) // of the one that was
+		if err := w.addFolder(name); err != nil {
+			return w.inside(name)
 		}
-		return names
+		return w.everything()
+	case strings.HasPrefix(filepath.Base(name), ".."): // Kubernetes swaps a mounted volume by such a link
+		return w.everything()
 	}
 	if info, err := os.Stat(name); err == nil && info.IsDir() {
-		if !w.recursive || !w.below(name) {
+		if !w.recursive || !w.below(name) || strings.HasPrefix(filepath.Base(name), ".") {
 			return nil
 		}
 		if err := w.addFolder(name); err != nil {
-			return nil // it is gone again, and with it what it held
+			return w.inside(name) // it is gone again
 		}
-		names, err := w.list()
-		if err != nil {
-			return nil
-		}
-		return names
+		return w.everything()
 	}
 	if manifest.IsManifest(name) && w.below(name) {
 		return []string{name}
 	}
-	return nil
+	return w.inside(name)
+}
+
+// inside lists the manifests that were in a folder that is no more.
+func (w *watch) inside(dir string) []string {
+	var names []string
+	for n := range w.seen {
+		if strings.HasPrefix(n, dir+string(filepath.Separator)) {
+			names = append(names, n)
+		}
+	}
+	return names
 }
 
 // below says whether a name lies in a folder that the user named.
