@@ -57,6 +57,14 @@ func floor(routes int) func(*results) (float64, bool) {
 	}
 }
 
+// figure has three digits that count, and no exponent.
+func figure(v float64) string {
+	if v >= 100 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
 // budgetTable is empty unless everything was measured: it is the page's verdict.
 func budgetTable(r *results) string {
 	g := newGrid("What", "Budget", "Measured", "Kept")
@@ -69,7 +77,7 @@ func budgetTable(r *results) string {
 		if v > b.limit {
 			kept = "**no**"
 		}
-		g.row(b.what, fmt.Sprintf("%g %s", b.limit, b.unit), fmt.Sprintf("%.3g %s", v, b.unit), kept)
+		g.row(b.what, fmt.Sprintf("%g %s", b.limit, b.unit), figure(v)+" "+b.unit, kept)
 	}
 	return g.String()
 }

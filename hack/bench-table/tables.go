@@ -135,7 +135,7 @@ func processTable(r *results) string {
 	for _, command := range []string{"translate", "validate"} {
 		for _, routes := range []int{1, 100, 1000, 5000} {
 			name := fmt.Sprintf("cmd/egctl Translate/%s/routes=%d", command, routes)
-			g.row(fmt.Sprintf("`egctl %s`, %d routes", command, routes),
+			g.row(fmt.Sprintf("`egctl %s`, routes: %d", command, routes),
 				r.cell(name, "wall-ms", "%.0f ms", 1), r.cell(name, "cpu-ms", "%.0f ms", 1), r.cell(name, "peak-rss-MB", "%.0f MB", 1))
 		}
 	}

@@ -16,6 +16,7 @@ import (
 // redirecting makes a route answer by itself with its version.
 func redirecting(r *gwapi.HTTPRoute, version int) *gwapi.HTTPRoute {
 	full := fmt.Sprintf("/version-%d", version)
+	r.Spec.Rules[0].BackendRefs = nil
 	r.Spec.Rules[0].Filters = []gwapi.HTTPRouteFilter{{Type: gwapi.HTTPRouteFilterRequestRedirect, RequestRedirect: &gwapi.HTTPRequestRedirectFilter{
 		Path: &gwapi.HTTPPathModifier{Type: gwapi.FullPathHTTPPathModifier, ReplaceFullPath: &full},
 	}}}
