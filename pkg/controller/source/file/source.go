@@ -5,6 +5,7 @@
 package file
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -65,10 +66,15 @@ var _ controller.Source = (*Source)(nil)
 
 // content is a file as last read.
 type content struct {
-	docs []*manifest.Document
-	// bad are the documents with errors, and why.
+	docs     []*manifest.Document
+	verdicts map[*manifest.Document]verdict
+}
+
+// verdict is what reading and validating a document had to say. The object of a
+// bad one is not put in force.
+type verdict struct {
+	bad      bool
 	findings []finding.Finding
-	bad      map[*manifest.Document]bool
 }
 
 type entry struct {
@@ -179,7 +185,7 @@ func (s *Source) read(names []string) {
 				s.o.Logger.Warn("file cannot be read; what it said stays in force", "file", name, "error", err)
 				contents[i] = s.files[name]
 			case ok:
-				contents[i] = s.judge(docs)
+				contents[i] = s.judge(docs, s.files[name])
 			}
 			return nil
 		})
@@ -194,15 +200,27 @@ func (s *Source) read(names []string) {
 	}
 }
 
-func (s *Source) judge(docs []*manifest.Document) *content {
-	c := &content{docs: docs, bad: map[*manifest.Document]bool{}}
+// judge validates the documents of a file. One whose text is as it was before
+// has the verdict that it had, so that an edit of a big file costs what it edits.
+func (s *Source) judge(docs []*manifest.Document, before *content) *content {
+	c := &content{docs: docs, verdicts: make(map[*manifest.Document]verdict, len(docs))}
+	old := map[store.Key]*manifest.Document{}
+	if before != nil {
+		for _, d := range before.docs {
+			old[d.Key] = d
+		}
+	}
 	for _, d := range docs {
+		if o := old[d.Key]; o != nil && d.Key.Name != "" && bytes.Equal(o.Raw, d.Raw) {
+			d.Object = o.Object
+			c.verdicts[d] = before.verdicts[o]
+			continue
+		}
 		found := d.Findings()
 		if s.o.Validator != nil && d.Object != nil && finding.Worst(found) < finding.Error {
 			found = append(found, s.o.Validator.Validate(d)...)
 		}
-		c.bad[d] = finding.Worst(found) >= finding.Error
-		c.findings = append(c.findings, found...)
+		c.verdicts[d] = verdict{bad: finding.Worst(found) >= finding.Error, findings: found}
 	}
 	return c
 }
@@ -244,13 +262,14 @@ func (s *Source) reconcile() []store.Change {
 	for _, name := range slices.Sorted(maps.Keys(s.files)) {
 		c := s.files[name]
 		order = append(order, c.docs)
-		findings = append(findings, c.findings...)
 		nameless := false
 		for _, d := range c.docs {
+			v := c.verdicts[d]
+			findings = append(findings, v.findings...)
 			switch {
-			case c.bad[d] && d.Key.Name == "":
+			case v.bad && d.Key.Name == "":
 				nameless = true
-			case c.bad[d]:
+			case v.bad:
 				if old, ok := s.served[d.Key]; ok {
 					next[d.Key] = old
 				}
