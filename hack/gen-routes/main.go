@@ -108,7 +108,7 @@ func run(args []string) error {
 		return fmt.Errorf("number of routes: %w", err)
 	}
 	w := bufio.NewWriter(os.Stdout)
-	w.WriteString(gateway)
+	fmt.Fprint(w, gateway)
 	for i := range n {
 		fmt.Fprintf(w, route, i)
 		fmt.Fprintf(w, service, i, i>>16&255, i>>8&255, i&255)

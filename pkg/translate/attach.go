@@ -87,16 +87,14 @@ func refTo(gw store.Key) gateway.ParentReference {
 func gatewayOf(c *incr.Context, parent store.Key) (store.Key, bool) {
 	switch parent.Kind {
 	case store.Gateway:
-		_, ok := managedGateway(c, parent)
-		return parent, ok
+		return parent, isManaged.Get(c, parent)
 	case store.ListenerSet:
 		set, ok := store.Get[*gateway.ListenerSet](c, parent)
 		if !ok {
 			return store.Key{}, false
 		}
 		gw := store.ListenerSetParent(parent, set)
-		_, ok = managedGateway(c, gw)
-		return gw, ok
+		return gw, gw.Kind == store.Gateway && isManaged.Get(c, gw)
 	default:
 		return store.Key{}, false
 	}

@@ -25,6 +25,13 @@ var managedGateways = incr.NewQuery("managed gateways", func(c *incr.Context, _ 
 	return keys
 })
 
+// isManaged says whether a Gateway exists and is ours, for those who need to know
+// no more of it: an edit of the Gateway does not reach them.
+var isManaged = incr.NewQuery("managed gateway", func(c *incr.Context, k store.Key) bool {
+	_, ok := managedGateway(c, k)
+	return ok
+}, incr.Equal[store.Key](equal[bool]))
+
 // managedGateway returns a Gateway if it exists and is ours.
 func managedGateway(c *incr.Context, k store.Key) (*gateway.Gateway, bool) {
 	if k.Kind != store.Gateway {

@@ -220,9 +220,18 @@ func (s *Source) judge(docs []*manifest.Document, before *content) *content {
 		if s.o.Validator != nil && d.Object != nil && finding.Worst(found) < finding.Error {
 			found = append(found, s.o.Validator.Validate(d)...)
 		}
-		c.verdicts[d] = verdict{bad: finding.Worst(found) >= finding.Error, findings: found}
+		c.verdicts[d] = verdict{bad: refused(found), findings: found}
 	}
 	return c
+}
+
+// refused says whether findings keep an object out of force: what an API server
+// would refuse, and fields that it does not know, which kubectl would. A
+// misspelled field that is dropped is a bad edit like any other.
+func refused(found []finding.Finding) bool {
+	return slices.ContainsFunc(found, func(f finding.Finding) bool {
+		return f.Severity >= finding.Error || f.Code == manifest.CodeUnknownField || f.Code == manifest.CodeDuplicateField
+	})
 }
 
 // loses says whether objects in force would vanish with what the files now say.
