@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,6 +69,9 @@ type Controller struct {
 	standing   *standing
 	// revision is the number of updates of the ADS server, which numbers them too.
 	revision uint64
+	// held are reports that wait for a verdict.
+	held      map[store.Key]translate.Report
+	heldSince time.Time
 	// watched says that something other than routes is refused, so that what
 	// proxies accept is of interest.
 	watched atomic.Bool
@@ -173,7 +177,9 @@ func (c *Controller) step() {
 	}
 	c.watched.Store(len(c.standing.refused) > 0)
 	ch := c.translator.Update()
-	if !ch.Empty() {
+	if ch.Empty() {
+		c.report(nil)
+	} else {
 		c.publish(ch)
 		c.o.Logger.Debug("updated", "changes", n, "gateways", len(ch.Snapshots), "endpoints", len(ch.Endpoints), "reports", len(ch.Reports), "took", time.Since(begin))
 	}
@@ -221,9 +227,30 @@ func (c *Controller) publish(ch translate.Changes) {
 			c.o.Infrastructure.Want(k, s)
 		}
 	}
-	if c.o.Reporter != nil && len(ch.Reports) > 0 {
-		c.o.Reporter.Report(ch.Reports)
+	c.report(ch.Reports)
+}
+
+// maxVerdict is the longest that reports wait for a verdict on refused routes.
+const maxVerdict = 2 * time.Second
+
+// report passes reports on, but not while routes are under suspicion: what is
+// innocent should not be accused for the moment that it takes.
+func (c *Controller) report(reports map[store.Key]translate.Report) {
+	if c.o.Reporter == nil {
+		return
 	}
+	if c.held == nil {
+		c.held, c.heldSince = map[store.Key]translate.Report{}, time.Now()
+	}
+	maps.Copy(c.held, reports)
+	if c.refusals.undecided() && time.Since(c.heldSince) < maxVerdict {
+		time.AfterFunc(maxVerdict, c.poke)
+		return
+	}
+	if len(c.held) > 0 {
+		c.o.Reporter.Report(c.held)
+	}
+	c.held = nil
 }
 
 // GatewayKey is the name of a Gateway's snapshot: "namespace/name", which is

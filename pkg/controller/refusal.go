@@ -86,6 +86,17 @@ func (r *refusals) unmoved(st *store.Store) []store.Change {
 	return changes
 }
 
+// undecided says that some routes are left out of which it is not known whether
+// they are to blame.
+func (r *refusals) undecided() bool {
+	for _, t := range r.gateways {
+		if t.inside != nil || len(t.groups) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // accepted returns the changes that follow from the acceptance of all route
 // tables of a revision.
 func (r *refusals) accepted(gateway string, revision uint64, st *store.Store) []store.Change {

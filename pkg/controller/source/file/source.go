@@ -123,8 +123,16 @@ func (s *Source) Run(ctx context.Context, emit func([]store.Change)) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if s.loses(changed) && !steady(ctx, changed) {
-			return nil
+		if s.loses(changed) {
+			if !steady(ctx, changed) {
+				return nil
+			}
+			// What a file has lost may be in another by now.
+			more, err := w.waiting(ctx)
+			if err != nil {
+				return err
+			}
+			changed = append(changed, more...)
 		}
 		s.read(changed)
 		if changes := s.reconcile(); len(changes) > 0 {

@@ -144,9 +144,18 @@ func (w *watch) list() ([]string, error) {
 }
 
 // next waits for changes and returns the manifests concerned.
-func (w *watch) next(ctx context.Context) ([]string, error) {
+func (w *watch) next(ctx context.Context) ([]string, error) { return w.collect(ctx, nil) }
+
+// waiting returns the manifests that further changes concern, if there are any.
+func (w *watch) waiting(ctx context.Context) ([]string, error) {
+	return w.collect(ctx, time.After(quietRename))
+}
+
+// collect gathers changes until there was none for a while; timer is when to
+// give up if none comes.
+func (w *watch) collect(ctx context.Context, timer <-chan time.Time) ([]string, error) {
 	names := map[string]bool{}
-	var timer, limit <-chan time.Time
+	var limit <-chan time.Time
 	done := func() ([]string, error) {
 		for n := range names {
 			w.seen[n] = true
