@@ -24,6 +24,7 @@ type runOptions struct {
 	PortShift   int32
 	DrainTime   time.Duration
 	Concurrency int
+	Zone        string
 
 	backends []local.Backend
 }
@@ -57,6 +58,7 @@ Ctrl-C drains open connections and ends everything.`,
 	f.StringVar(&o.Listen, "listen", "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for all")
 	f.Int32Var(&o.PortShift, "port-shift", 10000, "added to listener ports below 1024; 0 to bind them as they are")
 	f.DurationVar(&o.DrainTime, "drain-time", 5*time.Second, "how long open connections are given at the end")
+	f.StringVar(&o.Zone, "zone", "", "topology zone of this machine, to follow the hints of EndpointSlices")
 	f.IntVar(&o.Concurrency, "concurrency", 0, "worker threads of each Envoy; 0 for one per CPU")
 	o.envoyOptions.flags(cmd)
 	_ = cmd.MarkFlagFilename("filename", "yaml", "yml", "json") // the flag is there: see above
@@ -100,7 +102,7 @@ func (o *runOptions) Run(ctx context.Context) error {
 		Files: &file.Options{
 			Paths: o.Files, Recursive: o.Recursive, Namespace: o.Namespace, Validator: validator, Complete: o.complete,
 		},
-		Envoy: binary, Listen: o.Listen, PortShift: o.PortShift, DrainTime: o.DrainTime, Concurrency: o.Concurrency,
+		Envoy: binary, Listen: o.Listen, PortShift: o.PortShift, DrainTime: o.DrainTime, Concurrency: o.Concurrency, Zone: o.Zone,
 		LogLevel: o.LogLevel, Out: o.Out, Err: o.Err, Color: o.Terminal, Logger: o.logger(),
 	})
 }

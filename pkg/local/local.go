@@ -36,6 +36,8 @@ type Options struct {
 	Listen string
 	// PortShift is added to ports below 1024.
 	PortShift int32
+	// Zone is the topology zone of this machine; empty: not known.
+	Zone string
 	// DrainTime is how long connections are given at the end; 0: 5 s.
 	DrainTime   time.Duration
 	LogLevel    string
@@ -73,6 +75,7 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	settings := translate.DefaultSettings()
 	settings.ListenAddress, settings.PortShift, settings.DrainTimeout = o.Listen, o.PortShift, o.DrainTime
+	settings.Zone = o.Zone
 	settings.ExclusivePorts = true
 	console := newConsole(o.Err, o.Color)
 

@@ -8,7 +8,6 @@ import (
 
 	discovery "k8s.io/api/discovery/v1"
 	"k8s.io/utils/ptr"
-	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
 	"github.com/egctl/egctl/pkg/store"
@@ -81,10 +80,9 @@ func combinedDestinations(c *incr.Context, k ir.AssignmentKey) []ir.Destination 
 // endpoints lists the usable endpoints of a backend port: ready ones before
 // draining ones, each by zone and address.
 //
-// The hints of EndpointSlices are not followed: they say which zone's clients
-// should use an endpoint, and a load assignment is shared by proxies of every
-// zone. What they are for, short ways, is for Envoy to do with the zones that the
-// assignment tells it.
+// Hints say which zone's clients should use an endpoint. They are followed where
+// all proxies are known to be in one zone (Settings.Zone); a load assignment that
+// proxies of several zones share can only tell Envoy the zones.
 var endpoints = incr.NewQuery("endpoints", func(c *incr.Context, k transportKey) []xds.Endpoint {
 	ports := servicePorts
 	if k.UDP {
@@ -94,12 +92,13 @@ var endpoints = incr.NewQuery("endpoints", func(c *incr.Context, k transportKey)
 	if !port.PortExists || port.ExternalName {
 		return nil
 	}
-	var out []xds.Endpoint
+	var found []hintedEndpoint
 	for _, sk := range slicesByService.Lookup(c, k.Backend) {
 		if slice, ok := store.Get[*discovery.EndpointSlice](c, sk); ok {
-			out = appendEndpoints(out, slice, port)
+			found = appendEndpoints(found, slice, port)
 		}
 	}
+	out := followHints(found, settings(c).Zone)
 	// An endpoint may be in two slices for a moment while it moves between them.
 	// What one of them calls ready is ready.
 	slices.SortFunc(out, func(a, b xds.Endpoint) int {
@@ -123,11 +122,37 @@ func compareBool(a, b bool) int {
 	}
 }
 
+// hintedEndpoint is an endpoint with the zones that it is meant for.
+type hintedEndpoint struct {
+	xds.Endpoint
+	zones []discovery.ForZone
+}
+
+// followHints keeps the endpoints that are meant for a zone. As kube-proxy does,
+// it keeps all where one has no hint, or none is for the zone: hints that are
+// being written must not lead to nowhere (KEP-2433).
+func followHints(found []hintedEndpoint, zone string) []xds.Endpoint {
+	all := make([]xds.Endpoint, 0, len(found))
+	var meant []xds.Endpoint
+	complete := zone != ""
+	for _, e := range found {
+		all = append(all, e.Endpoint)
+		complete = complete && len(e.zones) > 0
+		if slices.Contains(e.zones, discovery.ForZone{Name: zone}) {
+			meant = append(meant, e.Endpoint)
+		}
+	}
+	if !complete || len(meant) == 0 {
+		return all
+	}
+	return meant
+}
+
 // appendEndpoints reads one slice. Endpoints that are not ready but still serve
 // while they terminate are kept as draining: they finish what they have, keep
 // the sessions that are theirs, and take new requests only if nobody else can
 // (KEP-1669).
-func appendEndpoints(out []xds.Endpoint, slice *discovery.EndpointSlice, port servicePort) []xds.Endpoint {
+func appendEndpoints(out []hintedEndpoint, slice *discovery.EndpointSlice, port servicePort) []hintedEndpoint {
 	if slice.AddressType == discovery.AddressTypeFQDN {
 		return out // a name could point anywhere; see ExternalName
 	}
@@ -148,7 +173,13 @@ func appendEndpoints(out []xds.Endpoint, slice *discovery.EndpointSlice, port se
 			}
 			// Further addresses of an endpoint mean the same place.
 			if a, err := netip.ParseAddr(e.Addresses[0]); err == nil && a.Zone() == "" {
-				out = append(out, xds.Endpoint{Address: a.String(), Port: *p.Port, Zone: strings.ToValidUTF8(ptr.Deref(e.Zone, ""), ""), Draining: !ready})
+				h := hintedEndpoint{Endpoint: xds.Endpoint{
+					Address: a.String(), Port: *p.Port, Zone: strings.ToValidUTF8(ptr.Deref(e.Zone, ""), ""), Draining: !ready,
+				}}
+				if e.Hints != nil {
+					h.zones = e.Hints.ForZones
+				}
+				out = append(out, h)
 			}
 		}
 	}
@@ -159,75 +190,3 @@ func appendEndpoints(out []xds.Endpoint, slice *discovery.EndpointSlice, port se
 var hasEndpoints = incr.NewQuery("has endpoints", func(c *incr.Context, k transportKey) bool {
 	return len(endpoints.Get(c, k)) > 0
 }, incr.Equal[transportKey](equal[bool]))
-
-// l4Key is a TLSRoute, TCPRoute or UDPRoute as carried by a kind of listener.
-type l4Key struct {
-	Route    store.Key
-	Protocol ir.Protocol
-}
-
-// l4Destinations are the resolved targets of a route that carries connections.
-type l4Destinations struct {
-	Destinations []ir.Destination
-	// Refused routes are not accepted and carry nothing.
-	Refused bool
-	Issues  []issue
-}
-
-// l4Rule resolves the one rule of a TLSRoute, TCPRoute or UDPRoute.
-var l4Rule = incr.NewQuery("connection route", func(c *incr.Context, k l4Key) *l4Destinations {
-	route, ok := store.Get[store.Object](c, k.Route)
-	if !ok {
-		return &l4Destinations{}
-	}
-	if message, bad := rejected(c, route); bad {
-		return &l4Destinations{Refused: true, Issues: []issue{envoyRejected.at(k.Route, "", "", "%s", message)}}
-	}
-	out := &l4Destinations{}
-	rules := l4Rules(route)
-	if len(rules) != 1 {
-		out.Refused = true
-		out.Issues = append(out.Issues, routeRuleCount.at(k.Route, "spec.rules", "keep one rule", "the route has %d rules", len(rules)))
-		return out
-	}
-	for i := range rules[0] {
-		ref := &rules[0][i]
-		field := path("spec", "rules", 0, "backendRefs", i)
-		d := ir.Destination{Source: ir.Source{Object: k.Route, Path: field}, Weight: weight(ref.Weight)}
-		key, issues := resolveBackend(c, k.Route, field, &ref.BackendObjectReference, k.Protocol)
-		if len(issues) == 0 {
-			d.Cluster, d.Valid = key, true
-			if k.Protocol == ir.TCP {
-				if t := backendTLS.Get(c, backendPortKey{key.Backend, key.Port}); t.Problem != "" && !t.Asked {
-					d.Valid = false
-					issues = append(issues, backendTLSInvalid.at(k.Route, field, "see the findings of the BackendTLSPolicy", "%s cannot be verified: %s", key.Backend, t.Problem))
-				}
-			}
-		}
-		out.Issues = append(out.Issues, issues...)
-		out.Destinations = append(out.Destinations, d)
-	}
-	return out
-}, incr.Recover(func(k l4Key, reason any) *l4Destinations {
-	return &l4Destinations{Refused: true, Issues: []issue{internalFault.at(k.Route, "", "report this fault", "%v", reason)}}
-}))
-
-// l4Rules returns the backendRefs of each rule.
-func l4Rules(o store.Object) [][]gateway.BackendRef {
-	var rules [][]gateway.BackendRef
-	switch r := o.(type) {
-	case *gateway.TLSRoute:
-		for i := range r.Spec.Rules {
-			rules = append(rules, r.Spec.Rules[i].BackendRefs)
-		}
-	case *gateway.TCPRoute:
-		for i := range r.Spec.Rules {
-			rules = append(rules, r.Spec.Rules[i].BackendRefs)
-		}
-	case *gateway.UDPRoute:
-		for i := range r.Spec.Rules {
-			rules = append(rules, r.Spec.Rules[i].BackendRefs)
-		}
-	}
-	return rules
-}

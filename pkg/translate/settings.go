@@ -20,6 +20,9 @@ type Settings struct {
 	// Envoy shares the port with any other that does the same, as is right for
 	// workers and successors and wrong for two strangers on one machine.
 	ExclusivePorts bool
+	// Zone is the topology zone that all proxies are in; empty if it is not known
+	// or they are in several.
+	Zone string
 	// AssumeProgrammed reports Gateways as programmed without waiting for
 	// infrastructure; for offline translation.
 	AssumeProgrammed bool

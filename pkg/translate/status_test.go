@@ -10,6 +10,7 @@ import (
 
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
+	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 )
 
 const statusInput = `
@@ -107,5 +108,64 @@ func TestSupportedFeatures(t *testing.T) {
 	}
 	if i := slices.IndexFunc(names, func(n string) bool { return strings.HasPrefix(n, "Mesh") }); i >= 0 {
 		t.Errorf("a gateway does not support %s", names[i])
+	}
+}
+
+// TestHints demands that endpoints are chosen by their hints where the zone of
+// the proxies is known, and that incomplete hints are not followed.
+func TestHints(t *testing.T) {
+	const input = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: eg}
+spec: {controllerName: gateway.envoyproxy.io/gatewayclass-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: eg}
+spec: {gatewayClassName: eg, listeners: [{name: http, protocol: HTTP, port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web}
+spec: {parentRefs: [{name: eg}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {ports: [{port: 80, protocol: TCP}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{port: 8080, name: "", protocol: TCP}]
+endpoints:
+- {addresses: [10.0.0.1], zone: a, hints: {forZones: [{name: a}]}}
+- {addresses: [10.0.0.2], zone: b, hints: {forZones: [{name: b}]}}
+`
+	for _, row := range []struct{ zone, edit, want string }{
+		{"", "", "10.0.0.1 10.0.0.2"},
+		{"a", "", "10.0.0.1"},
+		{"b", "", "10.0.0.2"},
+		{"c", "", "10.0.0.1 10.0.0.2"},
+		{"a", ", hints: {forZones: [{name: b}]}", "10.0.0.1 10.0.0.2"}, // one without a hint
+	} {
+		s := settings()
+		s.Zone = row.zone
+		tr := translate.New(s)
+		for _, o := range decode(t, []byte(strings.Replace(input, row.edit, "", 1))) {
+			tr.Store.Apply(store.Put(o))
+		}
+		r := tr.Update().Endpoints["service/default/web/80"]
+		var have []string
+		for _, l := range decodeAs(t, r, &endpoint.ClusterLoadAssignment{}).Endpoints {
+			for _, e := range l.LbEndpoints {
+				have = append(have, e.GetEndpoint().Address.GetSocketAddress().Address)
+			}
+		}
+		if got := strings.Join(have, " "); got != row.want {
+			t.Errorf("zone %q without %q: %s, want %s", row.zone, row.edit, got, row.want)
+		}
 	}
 }
