@@ -90,26 +90,14 @@ func (b *bench) settle() {
 
 func (b *bench) rejected() string {
 	var names []string
-	for _, k := range b.routes() {
+	for i := range 50 {
+		k := routeKey(name(i))
 		if b.tr.Store.Peek(translate.RejectionKey(k)) != nil {
 			names = append(names, k.Name)
 		}
 	}
 	slices.Sort(names)
 	return strings.Join(names, " ")
-}
-
-func (b *bench) routes() []store.Key {
-	var keys []store.Key
-	for _, k := range changedRoutes(nil, b.table) {
-		keys = append(keys, k)
-	}
-	for name := range b.bad {
-		if k := routeKey(name); !slices.Contains(keys, k) {
-			keys = append(keys, k)
-		}
-	}
-	return keys
 }
 
 // The fleet's objects are in one namespace.
@@ -223,16 +211,18 @@ func TestAnswersToOlderTables(t *testing.T) {
 // TestEditsDuringATrial: a bad edit that comes while others are tried does not
 // make the tried ones culprits.
 func TestEditsDuringATrial(t *testing.T) {
-	b := newBench(t, 10)
-	b.bad[name(2)] = true
-	b.put(edited(1, 2), edited(2, 2))
-	b.answer() // refused: both are out
-	b.answer() // accepted: the first, which is innocent, comes in
-	b.bad[name(3)] = true
-	b.put(edited(3, 2))
-	b.settle()
-	if got, want := b.rejected(), name(2)+" "+name(3); got != want {
-		t.Errorf("rejected are %q, want %q", got, want)
+	for _, culprit := range []int{1, 2} { // one of them is the second to be tried
+		b := newBench(t, 10)
+		b.bad[name(culprit)] = true
+		b.put(edited(1, 2), edited(2, 2))
+		b.answer() // refused: both are out
+		b.answer() // accepted: one comes in
+		b.bad[name(3)] = true
+		b.put(edited(3, 2))
+		b.settle()
+		if got, want := b.rejected(), name(culprit)+" "+name(3); got != want {
+			t.Errorf("rejected are %q, want %q", got, want)
+		}
 	}
 }
 

@@ -147,3 +147,20 @@ func TestARefusedRemovalEnds(t *testing.T) {
 		t.Errorf("reported %+v", got)
 	}
 }
+
+// Retry is for causes that lie outside: the same version is sent once more.
+func TestRetry(t *testing.T) {
+	s, c, l := running(t, xds.Options{})
+	bad := route(t, "r", "a", "a")
+	update(s, "g", snapshot(cluster(t, "a", 0), bad, l))
+	c.nack(c.expect("RouteConfiguration +r"), "the port is taken")
+	c.quiet()
+	s.Retry("g", encoded.ListenerType) // of which nothing is refused
+	s.Retry("other", encoded.RouteType)
+	c.quiet()
+	s.Retry("g", encoded.RouteType)
+	c.accept("RouteConfiguration +r")
+	if err := s.WaitSynced(t.Context(), "g"); err != nil {
+		t.Error(err)
+	}
+}
