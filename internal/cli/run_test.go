@@ -217,17 +217,22 @@ func TestFilesUnderLoad(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var sent, failed atomic.Int64
 	var group sync.WaitGroup
+	var doing, first atomic.Value
+	doing.Store("nothing yet")
 	for range 3 {
 		group.Go(func() {
 			for ctx.Err() == nil {
-				if sent.Add(1); status(port, "web.example.com", "/") != http.StatusOK {
+				sent.Add(1)
+				if got := status(port, "web.example.com", "/"); got != http.StatusOK {
 					failed.Add(1)
+					first.CompareAndSwap(nil, fmt.Sprintf("%d while %s", got, doing.Load()))
 				}
 			}
 		})
 	}
 	path := filepath.Join(f.dir, "web.yaml")
 	for i := range 10 { // truncate, then write in two pieces
+		doing.Store(fmt.Sprintf("writing in pieces, %d", i))
 		text := route("web") + fmt.Sprintf("# %d\n", i)
 		w, err := os.Create(path)
 		if err != nil {
@@ -245,6 +250,7 @@ func TestFilesUnderLoad(t *testing.T) {
 		}
 	}
 	for i := range 5 { // to and fro, into a folder that is new
+		doing.Store(fmt.Sprintf("moving to and fro, %d", i))
 		sub := filepath.Join(f.dir, fmt.Sprintf("sub%d", i))
 		if err := os.Mkdir(sub, 0o755); err != nil {
 			t.Fatal(err)
@@ -256,6 +262,7 @@ func TestFilesUnderLoad(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 	}
+	doing.Store("writing many")
 	for i := range 1000 {
 		f.write(fmt.Sprintf("many-%d.yaml", i), route(fmt.Sprintf("many-%d", i)))
 	}
@@ -263,6 +270,6 @@ func TestFilesUnderLoad(t *testing.T) {
 	cancel()
 	group.Wait()
 	if n := failed.Load(); n > 0 || sent.Load() < 100 {
-		t.Errorf("%d of %d requests failed; egctl says:\n%s", n, sent.Load(), p.err.String())
+		t.Errorf("%d of %d requests failed, the first with %v; egctl says:\n%s", n, sent.Load(), first.Load(), p.err.String())
 	}
 }

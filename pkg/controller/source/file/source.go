@@ -141,6 +141,17 @@ func (s *Source) Run(ctx context.Context, emit func([]store.Change)) error {
 	}
 }
 
+// written waits until nobody has the files open for writing, but not longer than
+// patience; false if ctx ends. Half a file may well be a valid one.
+func written(ctx context.Context, names []string) bool {
+	for begin := time.Now(); slices.ContainsFunc(names, beingWritten) && time.Since(begin) < patience; {
+		if !sleep(ctx, time.Millisecond) {
+			return false
+		}
+	}
+	return true
+}
+
 // steady waits until files are not written to any more; false if ctx ends.
 func steady(ctx context.Context, names []string) bool {
 	state := func() (sizes []int64, empty bool) {
