@@ -10,13 +10,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
-	"runtime"
 	"slices"
 	"sync"
-	"time"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/egctl/egctl/pkg/controller"
@@ -94,14 +90,6 @@ func New(o Options) *Source {
 	return &Source{o: o, files: map[string]*content{}, served: map[store.Key]entry{}}
 }
 
-// Objects that vanish from a file are believed to be gone when the file has not
-// changed for settle: writers truncate a file and then fill it. An empty file is
-// given longer, and no file more than patience.
-const (
-	settle   = 50 * time.Millisecond
-	patience = 500 * time.Millisecond
-)
-
 // Run reads everything, and then whatever changes, until ctx ends.
 func (s *Source) Run(ctx context.Context, emit func([]store.Change)) error {
 	w, err := newWatch(s.o.Paths, s.o.Recursive)
@@ -113,108 +101,37 @@ func (s *Source) Run(ctx context.Context, emit func([]store.Change)) error {
 	if err != nil {
 		return err
 	}
-	s.read(names)
+	pending := sightings{}
+	pending.add(names)
+	s.take(s.read(pending, true))
 	emit(s.reconcile())
 	for {
-		changed, err := w.next(ctx)
+		changed, err := w.next(ctx, len(pending) > 0)
 		if err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		if s.loses(changed) {
-			if !steady(ctx, changed) {
-				return nil
-			}
-			// What a file has lost may be in another by now.
-			more, err := w.waiting(ctx)
-			if err != nil {
-				return err
-			}
-			changed = append(changed, more...)
+		pending.add(changed)
+		ready := s.read(pending, false)
+		if len(ready) == 0 {
+			continue
 		}
-		s.read(changed)
+		s.take(ready)
 		if changes := s.reconcile(); len(changes) > 0 {
 			emit(changes)
 		}
 	}
 }
 
-// written waits until nobody has the files open for writing, but not longer than
-// patience; false if ctx ends. Half a file may well be a valid one.
-func written(ctx context.Context, names []string) bool {
-	for begin := time.Now(); slices.ContainsFunc(names, beingWritten) && time.Since(begin) < patience; {
-		if !sleep(ctx, time.Millisecond) {
-			return false
-		}
-	}
-	return true
-}
-
-// steady waits until files are not written to any more; false if ctx ends.
-func steady(ctx context.Context, names []string) bool {
-	state := func() (sizes []int64, empty bool) {
-		for _, name := range names {
-			info, err := os.Stat(name)
-			if err != nil {
-				sizes = append(sizes, -1)
-				continue
-			}
-			sizes = append(sizes, info.Size(), info.ModTime().UnixNano())
-			empty = empty || info.Size() == 0
-		}
-		return sizes, empty
-	}
-	before, _ := state()
-	for begin := time.Now(); ; {
-		if !sleep(ctx, settle) {
-			return false
-		}
-		now, empty := state()
-		if slices.Equal(now, before) && !empty || time.Since(begin) >= patience {
-			return true
-		}
-		before = now
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
-// read parses and validates files, several at a time. One that is gone is
-// forgotten.
-func (s *Source) read(names []string) {
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	contents := make([]*content, len(names))
-	for i, name := range names {
-		group.Go(func() error {
-			docs, ok, err := load(name, s.o.Namespace)
-			switch {
-			case err != nil:
-				s.o.Logger.Warn("file cannot be read; what it said stays in force", "file", name, "error", err)
-				contents[i] = s.files[name]
-			case ok:
-				contents[i] = s.judge(docs, s.files[name])
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // none fails
-	for i, name := range names {
-		if contents[i] == nil {
+// take makes what was read what the files say. One that is gone is forgotten.
+func (s *Source) take(ready map[string]*content) {
+	for name, c := range ready {
+		if c == nil {
 			delete(s.files, name)
 		} else {
-			s.files[name] = contents[i]
+			s.files[name] = c
 		}
 	}
 }
@@ -251,33 +168,6 @@ func refused(found []finding.Finding) bool {
 	return slices.ContainsFunc(found, func(f finding.Finding) bool {
 		return f.Severity >= finding.Error || f.Code == manifest.CodeUnknownField || f.Code == manifest.CodeDuplicateField
 	})
-}
-
-// loses says whether objects in force would vanish with what the files now say.
-func (s *Source) loses(names []string) bool {
-	for _, name := range names {
-		old := s.files[name]
-		if old == nil {
-			continue
-		}
-		docs, ok, err := load(name, s.o.Namespace)
-		if err != nil {
-			continue
-		}
-		if !ok {
-			return true
-		}
-		have := map[store.Key]bool{}
-		for _, d := range docs {
-			have[d.Key] = true
-		}
-		for _, d := range old.docs {
-			if d.Object != nil && !have[d.Key] {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // reconcile makes the served objects what the files say and returns the

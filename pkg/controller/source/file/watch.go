@@ -22,7 +22,7 @@ import (
 // valid and wrong.
 const (
 	quietRename = 2 * time.Millisecond
-	quietWrite  = 20 * time.Millisecond
+	quietWrite  = 5 * time.Millisecond
 	// maxQuiet is the longest that events can put off what came before them.
 	maxQuiet = 250 * time.Millisecond
 )
@@ -143,12 +143,16 @@ func (w *watch) list() ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// next waits for changes and returns the manifests concerned.
-func (w *watch) next(ctx context.Context) ([]string, error) { return w.collect(ctx, nil) }
+// poll is how often files that are not believed yet are looked at.
+const poll = 5 * time.Millisecond
 
-// waiting returns the manifests that further changes concern, if there are any.
-func (w *watch) waiting(ctx context.Context) ([]string, error) {
-	return w.collect(ctx, time.After(quietRename))
+// next waits for changes and returns the manifests concerned. When some are
+// still to be looked at it does not wait longer than poll.
+func (w *watch) next(ctx context.Context, pending bool) ([]string, error) {
+	if pending {
+		return w.collect(ctx, time.After(poll))
+	}
+	return w.collect(ctx, nil)
 }
 
 // collect gathers changes until there was none for a while; timer is when to
@@ -265,16 +269,4 @@ func (w *watch) below(name string) bool {
 		}
 	}
 	return false
-}
-
-// load parses a file; false if there is none.
-func load(name, namespace string) ([]*manifest.Document, bool, error) {
-	data, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	return manifest.Parse(name, data, namespace), true, nil
 }
