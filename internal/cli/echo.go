@@ -43,7 +43,7 @@ counts instead of all ports of the environment. Port 0 takes a free one.`,
 
   # Answer HTTP and gRPC on this machine only
   egctl echo --http 127.0.0.1:3000 --grpc 127.0.0.1:3002`,
-		Args: cobra.NoArgs,
+		Args: noArgs(""),
 		RunE: runs(o),
 	}
 	for _, p := range echoProtocols() {

@@ -36,10 +36,7 @@ func (o *inputOptions) validate() error {
 	if len(o.Files) == 0 {
 		return usagef("nothing to read: name a file, a folder, a URL or - with -f")
 	}
-	if o.Namespace == "" {
-		return usagef("--namespace is empty")
-	}
-	return nil
+	return checkNamespace(o.Namespace)
 }
 
 // world is what was read and what follows from it.

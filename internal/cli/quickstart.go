@@ -28,7 +28,7 @@ answer: exit code 0 says that it was right.`,
 
   # The manifests that it serves
   egctl quickstart --print`,
-		Args: cobra.NoArgs,
+		Args: noArgs(""),
 		RunE: runs(o),
 	}
 	cmd.Flags().BoolVar(&o.Local, "local", false, "on this machine, without Kubernetes")

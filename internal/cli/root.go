@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Run executes the command line args, whose first element is the name by which
@@ -114,6 +115,31 @@ func runs(o options) func(*cobra.Command, []string) error {
 		}
 		return coded(exitFailed, o.Run(cmd.Context()))
 	}
+}
+
+// noArgs refuses arguments, with a word on what to do instead.
+func noArgs(instead string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return nil
+		case instead == "":
+			return usagef("unexpected argument %q", args[0])
+		default:
+			return usagef("unexpected argument %q: %s", args[0], instead)
+		}
+	}
+}
+
+// checkNamespace checks the value of --namespace.
+func checkNamespace(name string) error {
+	if name == "" {
+		return usagef("--namespace is empty")
+	}
+	if wrong := validation.IsDNS1123Label(name); len(wrong) > 0 {
+		return usagef("--namespace %q is no name of a namespace: %s", name, wrong[0])
+	}
+	return nil
 }
 
 // choice checks the value of a flag that takes one of a few.

@@ -2,7 +2,10 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,7 +50,7 @@ Ctrl-C drains open connections and ends everything.`,
 
   # Say where a Service of the routes is really served
   egctl run -f ./gateway --backend web:8080=localhost:3000`,
-		Args: cobra.NoArgs,
+		Args: noArgs("name files with -f"),
 		RunE: runs(o),
 	}
 	f := cmd.Flags()
@@ -80,8 +83,16 @@ func (o *runOptions) Validate() error {
 	if len(o.Files) == 0 {
 		return usagef("nothing to serve: name a file or a folder with -f")
 	}
+	for _, f := range o.Files {
+		if f == "-" || strings.Contains(f, "://") {
+			return usagef("-f %s: run follows files and folders of this machine only", f)
+		}
+	}
+	if err := checkNamespace(o.Namespace); err != nil {
+		return err
+	}
 	if _, err := netip.ParseAddr(o.Listen); err != nil {
-		return usagef("--listen: %w", err)
+		return usagef("--listen %q is not an IP address", o.Listen)
 	}
 	if o.PortShift < 0 || o.PortShift > 64000 {
 		return usagef("--port-shift %d is not between 0 and 64000", o.PortShift)
@@ -90,6 +101,11 @@ func (o *runOptions) Validate() error {
 }
 
 func (o *runOptions) Run(ctx context.Context) error {
+	for _, f := range o.Files { // before Envoy is looked for, which can take long
+		if _, err := os.Stat(f); err != nil {
+			return fmt.Errorf("read manifests: %w", err)
+		}
+	}
 	binary, err := o.find(ctx)
 	if err != nil {
 		return err
@@ -111,6 +127,9 @@ func (o *runOptions) Run(ctx context.Context) error {
 func (o *runOptions) complete(objects []store.Object) ([]store.Object, []string) {
 	added := local.BackendObjects(o.backends, objects)
 	more, notes := complete.Objects(append(objects, added...), complete.Options{})
+	if len(objects) == 0 {
+		notes = append(notes, "nothing to serve yet: waiting for manifests in "+strings.Join(o.Files, ", "))
+	}
 	for i := range notes {
 		notes[i] = "note: " + notes[i]
 	}

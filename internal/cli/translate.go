@@ -67,7 +67,7 @@ threshold of --fail-on.`,
 
   # Show the status that each object would get
   egctl translate -f route.yaml --to status -o table`,
-		Args: cobra.NoArgs,
+		Args: noArgs("name files with -f"),
 		RunE: runs(o),
 	}
 	o.inputOptions.flags(cmd)

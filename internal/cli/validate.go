@@ -46,7 +46,7 @@ threshold of --fail-on.`,
 
   # Check against the standard channel of the Gateway API
   egctl validate -f route.yaml --channel standard`,
-		Args: cobra.NoArgs,
+		Args: noArgs("name files with -f"),
 		RunE: runs(o),
 	}
 	o.inputOptions.flags(cmd)

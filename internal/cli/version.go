@@ -27,7 +27,7 @@ func newVersion(s Streams, version string) *cobra.Command {
 
   # ... for a script
   egctl version -o json`,
-		Args: cobra.NoArgs,
+		Args: noArgs(""),
 		RunE: runs(o),
 	}
 	choiceFlag(cmd, &o.Output, "output", "o", "yaml", structured(), "output format")

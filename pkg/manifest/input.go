@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -147,6 +148,10 @@ func fetch(ctx context.Context, client *http.Client, url string) (_ []byte, err 
 	}
 	resp, err := client.Do(req)
 	if err != nil {
+		var doing *neturl.Error
+		if errors.As(err, &doing) {
+			return nil, doing.Err // what it was doing, and to which URL, the caller says
+		}
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, resp.Body.Close()) }()

@@ -34,6 +34,11 @@ var _ discoveryv3.AggregatedDiscoveryServiceServer = (*Server)(nil)
 
 // DeltaAggregatedResources serves one proxy until it goes.
 func (s *Server) DeltaAggregatedResources(conn discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
+	return s.serve(conn, nil)
+}
+
+// serve serves one proxy until it goes or over is closed.
+func (s *Server) serve(conn discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer, over <-chan struct{}) error {
 	ctx := conn.Context()
 	first, err := conn.Recv()
 	if err != nil {
@@ -74,8 +79,8 @@ func (s *Server) DeltaAggregatedResources(conn discoveryv3.AggregatedDiscoverySe
 		case <-timer.C:
 		case err := <-failed:
 			return ended(err)
-		case <-s.stopped:
-			return status.Error(codes.Unavailable, errStopped.Error())
+		case <-over:
+			return status.Error(codes.Unavailable, "the xDS server stops")
 		}
 	}
 }

@@ -52,9 +52,7 @@ type Server struct {
 	warm     time.Duration
 	drain    time.Duration
 
-	stopOnce sync.Once
-	stopped  chan struct{}
-	moved    broadcast
+	moved broadcast
 
 	// mu makes an Update atomic: streams read under it, Update writes.
 	mu        sync.RWMutex
@@ -77,7 +75,6 @@ type gateway struct {
 func NewServer(o Options) *Server {
 	s := &Server{
 		identify: o.Identify, observer: o.Observer, logger: o.Logger, warm: o.WarmTimeout, drain: o.DrainTime,
-		stopped:   make(chan struct{}),
 		gateways:  map[string]*gateway{},
 		endpoints: map[string]*encoded.Resource{},
 		naming:    map[string]map[*gateway]struct{}{},

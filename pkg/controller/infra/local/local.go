@@ -56,7 +56,10 @@ type Proxies struct {
 
 	mu      sync.Mutex
 	running map[store.Key]*proxy
-	group   sync.WaitGroup
+	// starts counts the proxies of a Gateway: one that comes back gets a folder of
+	// its own, for its predecessor may still be draining in the other.
+	starts map[store.Key]int
+	group  sync.WaitGroup
 }
 
 var _ controller.Infrastructure = (*Proxies)(nil)
@@ -66,12 +69,35 @@ type proxy struct {
 	process *envoy.Process
 	socket  net.Listener
 	stop    context.CancelFunc
+
+	// gone says that the Gateway has no use for this proxy any more, so what
+	// becomes of it is not the state of the Gateway.
+	mu   sync.Mutex
+	gone bool
+}
+
+// leave has what the proxy reports from now on ignored, and calls last as the
+// last word about it.
+func (p *proxy) leave(last func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone = true
+	last()
+}
+
+// speak calls report unless the proxy is gone.
+func (p *proxy) speak(report func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.gone {
+		report()
+	}
 }
 
 // New returns proxies of which none runs yet. When ctx ends they are ended
 // without draining; Stop is the gentle way.
 func New(ctx context.Context, o Options) *Proxies {
-	return &Proxies{o: o, ctx: ctx, running: map[store.Key]*proxy{}}
+	return &Proxies{o: o, ctx: ctx, running: map[store.Key]*proxy{}, starts: map[store.Key]int{}}
 }
 
 // Identify names the Gateway whose socket a connection came in by.
@@ -81,11 +107,11 @@ func Identify(ctx context.Context, _ *corev3.Node) (string, error) {
 		return "", errors.New("connection without a local address")
 	}
 	dir := filepath.Base(filepath.Dir(p.LocalAddr.String()))
-	namespace, name, ok := strings.Cut(dir, "_") // neither can hold an underscore
-	if !ok {
+	parts := strings.Split(dir, "_") // no namespace and no name holds one
+	if len(parts) < 2 {
 		return "", fmt.Errorf("socket %s belongs to no Gateway", p.LocalAddr)
 	}
-	return namespace + "/" + name, nil
+	return parts[0] + "/" + parts[1], nil
 }
 
 // Want starts the proxy of a Gateway, or stops it when there is nothing to
@@ -97,6 +123,7 @@ func (p *Proxies) Want(gateway store.Key, snapshot *xds.Snapshot) {
 	switch {
 	case snapshot == nil && now != nil:
 		delete(p.running, gateway)
+		now.leave(func() { p.o.Submit(store.Delete(translate.InfrastructureKey(gateway))) })
 		p.group.Add(1)
 		go func() {
 			defer p.group.Done()
@@ -104,7 +131,6 @@ func (p *Proxies) Want(gateway store.Key, snapshot *xds.Snapshot) {
 				p.o.Logger.Warn("proxy did not stop cleanly", "gateway", gateway, "error", err)
 			}
 		}()
-		p.o.Submit(store.Delete(translate.InfrastructureKey(gateway)))
 	case snapshot != nil && now == nil && len(snapshot.Listeners) > 0:
 		started, err := p.start(gateway)
 		if err != nil {
@@ -120,7 +146,12 @@ func (p *Proxies) Want(gateway store.Key, snapshot *xds.Snapshot) {
 }
 
 func (p *Proxies) start(gateway store.Key) (*proxy, error) {
-	dir := filepath.Join(p.o.Dir, gateway.Namespace+"_"+gateway.Name)
+	folder := gateway.Namespace + "_" + gateway.Name
+	if n := p.starts[gateway]; n > 0 {
+		folder += fmt.Sprintf("_%d", n)
+	}
+	p.starts[gateway]++
+	dir := filepath.Join(p.o.Dir, folder)
 	socket, err := ads.ListenUnix(filepath.Join(dir, "xds"))
 	if err != nil {
 		return nil, err
@@ -133,15 +164,18 @@ func (p *Proxies) start(gateway store.Key) (*proxy, error) {
 			p.o.Logger.Error("ADS socket failed", "gateway", gateway, "error", err)
 		}
 	}()
-	process, err := p.envoy(ctx, gateway, dir)
+	now := &proxy{socket: socket, stop: stop}
+	now.process, err = p.envoy(ctx, gateway, dir, func(s envoy.State) {
+		now.speak(func() { p.state(gateway, s) })
+	})
 	if err != nil {
 		stop()
 		return nil, errors.Join(err, socket.Close())
 	}
-	return &proxy{process: process, socket: socket, stop: stop}, nil
+	return now, nil
 }
 
-func (p *Proxies) envoy(ctx context.Context, gateway store.Key, dir string) (*envoy.Process, error) {
+func (p *Proxies) envoy(ctx context.Context, gateway store.Key, dir string, onState func(envoy.State)) (*envoy.Process, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
@@ -163,7 +197,7 @@ func (p *Proxies) envoy(ctx context.Context, gateway store.Key, dir string) (*en
 	return envoy.Start(ctx, envoy.ProcessConfig{
 		Binary: p.o.Binary, Bootstrap: bootstrap, Dir: dir, LogLevel: p.o.LogLevel, Concurrency: p.o.Concurrency,
 		DrainTime: p.o.DrainTime, Log: log, Stdout: p.o.AccessLog,
-		OnState: func(s envoy.State) { p.state(gateway, s) },
+		OnState: onState,
 	})
 }
 
