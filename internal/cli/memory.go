@@ -25,3 +25,16 @@ func oneShot(getenv func(string) string) (restore func()) {
 		debug.SetMemoryLimit(limit)
 	}
 }
+
+// steadyPercent is how much the heap of a command that runs for days may grow
+// before it is collected. What it keeps is large beside what an edit needs.
+const steadyPercent = 50
+
+// steady trades time for memory in a command that keeps running. The user's own
+// GOGC holds. It returns what gives back the memory that the start needed.
+func steady(getenv func(string) string) (started func()) {
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(steadyPercent)
+	}
+	return debug.FreeOSMemory
+}

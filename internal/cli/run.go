@@ -114,7 +114,9 @@ func (o *runOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	started := steady(o.Getenv)
 	return local.Run(ctx, local.Options{
+		Ready: func(store.Key) { started() },
 		Files: &file.Options{
 			Paths: o.Files, Recursive: o.Recursive, Namespace: o.Namespace, Validator: validator, Complete: o.complete,
 		},
