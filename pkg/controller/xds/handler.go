@@ -30,11 +30,22 @@ type stream struct {
 	machine *machine
 }
 
-var _ discoveryv3.AggregatedDiscoveryServiceServer = (*Server)(nil)
+// service is a Server on one of its listeners.
+type service struct {
+	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
+	server *Server
+	// stopped is closed when that listener is to be served no more.
+	stopped <-chan struct{}
+}
+
+var _ discoveryv3.AggregatedDiscoveryServiceServer = (*service)(nil)
+
+// errStopped is what proxies are told when their listener is closed.
+var errStopped = errors.New("the xDS server has stopped")
 
 // DeltaAggregatedResources serves one proxy until it goes.
-func (s *Server) DeltaAggregatedResources(conn discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
-	ctx := conn.Context()
+func (v *service) DeltaAggregatedResources(conn discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
+	s, ctx := v.server, conn.Context()
 	first, err := conn.Recv()
 	if err != nil {
 		return ended(err)
@@ -74,7 +85,7 @@ func (s *Server) DeltaAggregatedResources(conn discoveryv3.AggregatedDiscoverySe
 		case <-timer.C:
 		case err := <-failed:
 			return ended(err)
-		case <-s.stopped:
+		case <-v.stopped:
 			return status.Error(codes.Unavailable, errStopped.Error())
 		}
 	}

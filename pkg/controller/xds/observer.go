@@ -2,7 +2,6 @@ package xds
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -136,14 +135,10 @@ func (s *Server) WaitSynced(ctx context.Context, gateway string) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("gateway %s: %s: %w", gateway, waiting, context.Cause(ctx))
-		case <-s.stopped:
-			return fmt.Errorf("gateway %s: %w", gateway, errStopped)
 		case <-moved:
 		}
 	}
 }
-
-var errStopped = errors.New("the xDS server has stopped")
 
 // broadcast wakes all who wait for the next event. It costs nothing while
 // nobody does.

@@ -26,8 +26,9 @@ const (
 	gracePeriod = 2 * time.Second
 )
 
-// Serve serves ADS on a listener until ctx ends, and then tells the proxies to
-// reconnect elsewhere. It closes the listener. A Server is served once; opts
+// Serve serves ADS on a listener until ctx ends, and then tells the proxies that
+// came in by it to reconnect elsewhere. It closes the listener. A Server may be
+// served on any number of listeners, each of which comes and goes by itself; opts
 // are for transport credentials and the like.
 func (s *Server) Serve(ctx context.Context, listener net.Listener, opts ...grpc.ServerOption) error {
 	server := grpc.NewServer(append([]grpc.ServerOption{
@@ -37,13 +38,12 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, opts ...grpc.
 		// acknowledged.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 	}, opts...)...)
-	discoveryv3.RegisterAggregatedDiscoveryServiceServer(server, s)
+	discoveryv3.RegisterAggregatedDiscoveryServiceServer(server, &service{server: s, stopped: ctx.Done()})
 
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
 		<-ctx.Done()
-		s.stopOnce.Do(func() { close(s.stopped) })
 		hard := time.AfterFunc(gracePeriod, server.Stop)
 		defer hard.Stop()
 		server.GracefulStop()

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
 	encoded "github.com/egctl/egctl/pkg/translate/xds"
 )
@@ -44,17 +43,13 @@ type Options struct {
 
 // Server is the cache and the ADS server on top of it.
 type Server struct {
-	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
-
 	identify func(context.Context, *corev3.Node) (string, error)
 	observer Observer
 	logger   *slog.Logger
 	warm     time.Duration
 	drain    time.Duration
 
-	stopOnce sync.Once
-	stopped  chan struct{}
-	moved    broadcast
+	moved broadcast
 
 	// mu makes an Update atomic: streams read under it, Update writes.
 	mu        sync.RWMutex
@@ -77,7 +72,6 @@ type gateway struct {
 func NewServer(o Options) *Server {
 	s := &Server{
 		identify: o.Identify, observer: o.Observer, logger: o.Logger, warm: o.WarmTimeout, drain: o.DrainTime,
-		stopped:   make(chan struct{}),
 		gateways:  map[string]*gateway{},
 		endpoints: map[string]*encoded.Resource{},
 		naming:    map[string]map[*gateway]struct{}{},
