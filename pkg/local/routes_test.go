@@ -548,9 +548,47 @@ func TestTwoGateways(t *testing.T) {
 	})
 	g.write("second.yaml", second)
 	g.eventually("the second again", func() bool { s, _ := two.get("web.example.com", "/"); return s == 200 })
+	// The first still follows its files.
+	g.write("web.yaml", webRoute("web", "new.example.com", "one", 1)+"---"+webRoute("old", "web.example.com", "one", 1))
+	g.eventually("an edit of the first", func() bool { s, _ := g.get("new.example.com", "/"); return s == 200 })
 	sent, failed := l.stop()
 	if sent == 0 || len(failed) > 0 {
 		t.Errorf("of %d requests to the first failed %v", sent, failed)
+	}
+	if n := strings.Count(g.errs.String(), "error:"); n > 0 {
+		t.Errorf("the console says %s", g.errs)
+	}
+}
+
+// TestGatewayComesBack takes a Gateway away and gives it back while its proxy
+// still has a connection to drain, which keeps sockets and ports occupied.
+func TestGatewayComesBack(t *testing.T) {
+	gateway := base[strings.Index(base, "---"):]
+	g := start(t, []string{"one"}, map[string]string{
+		"class.yaml": base[:strings.Index(base, "---")], "gateway.yaml": gateway, "one.yaml": backend("one"),
+		"web.yaml": webRoute("web", "web.example.com", "one", 1),
+	})
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", g.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: web.example.com\r\nContent-Length: 10\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	pid := listenerPID(t, g.port)
+	g.remove("gateway.yaml")
+	g.eventually("the end of the Gateway", func() bool { return strings.Contains(g.errs.String(), "no longer listens") })
+	g.write("gateway.yaml", gateway)
+	g.eventually("the Gateway again", func() bool { return strings.Count(g.errs.String(), "listens on") == 2 })
+	if s, _ := g.get("web.example.com", "/"); s != 200 {
+		t.Errorf("the Gateway answers %d", s)
+	}
+	if listenerPID(t, g.port) == pid {
+		t.Error("the proxy that is to end serves the Gateway that came back")
+	}
+	if strings.Contains(g.errs.String(), "cannot be started") || strings.Contains(g.errs.String(), "error:") {
+		t.Errorf("the console says:\n%s", g.errs)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +55,10 @@ type Proxies struct {
 
 	mu      sync.Mutex
 	running map[store.Key]*proxy
+	// ending holds the Gateways whose proxy drains, and whether one is wanted
+	// again: it has to wait for the first, whose sockets and ports it needs.
+	ending  map[store.Key]bool
+	stopped bool
 	group   sync.WaitGroup
 }
 
@@ -64,14 +67,14 @@ var _ controller.Infrastructure = (*Proxies)(nil)
 // proxy is the Envoy of one Gateway.
 type proxy struct {
 	process *envoy.Process
-	socket  net.Listener
-	stop    context.CancelFunc
+	// cut ends the ADS socket, stop also the process, at once.
+	cut, stop context.CancelFunc
 }
 
 // New returns proxies of which none runs yet. When ctx ends they are ended
 // without draining; Stop is the gentle way.
 func New(ctx context.Context, o Options) *Proxies {
-	return &Proxies{o: o, ctx: ctx, running: map[store.Key]*proxy{}}
+	return &Proxies{o: o, ctx: ctx, running: map[store.Key]*proxy{}, ending: map[store.Key]bool{}}
 }
 
 // Identify names the Gateway whose socket a connection came in by.
@@ -94,29 +97,58 @@ func (p *Proxies) Want(gateway store.Key, snapshot *xds.Snapshot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.running[gateway]
+	wanted := snapshot != nil && len(snapshot.Listeners) > 0
+	_, ending := p.ending[gateway]
 	switch {
 	case snapshot == nil && now != nil:
 		delete(p.running, gateway)
+		p.ending[gateway] = false
 		p.group.Add(1)
 		go func() {
 			defer p.group.Done()
+			// What comes by the name of this Gateway from now on is for the next proxy.
+			now.cut()
 			if err := p.end(p.ctx, now); err != nil {
 				p.o.Logger.Warn("proxy did not stop cleanly", "gateway", gateway, "error", err)
 			}
+			p.ended(gateway)
 		}()
-		p.o.Submit(store.Delete(translate.InfrastructureKey(gateway)))
-	case snapshot != nil && now == nil && len(snapshot.Listeners) > 0:
-		started, err := p.start(gateway)
-		if err != nil {
-			p.o.Logger.Debug("proxy cannot be started", "gateway", gateway, "error", err)
-			if p.o.Failed != nil {
-				p.o.Failed(gateway, err)
-			}
-			p.report(gateway, translate.Infrastructure{Message: err.Error(), Addresses: p.addresses()})
-			return
-		}
-		p.running[gateway] = started
+	case ending:
+		p.ending[gateway] = wanted
+	case wanted && now == nil:
+		p.begin(gateway)
 	}
+}
+
+// ended forgets a proxy that is gone for good, and starts the next one if the
+// Gateway has come back meanwhile.
+func (p *Proxies) ended(gateway store.Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	again := p.ending[gateway]
+	delete(p.ending, gateway)
+	// Not earlier: the end of the proxy was reported, too.
+	p.o.Submit(store.Delete(translate.InfrastructureKey(gateway)))
+	if again {
+		p.begin(gateway)
+	}
+}
+
+// begin starts the proxy of a Gateway, or says why it cannot; the caller holds mu.
+func (p *Proxies) begin(gateway store.Key) {
+	if p.stopped {
+		return
+	}
+	started, err := p.start(gateway)
+	if err != nil {
+		p.o.Logger.Debug("proxy cannot be started", "gateway", gateway, "error", err)
+		if p.o.Failed != nil {
+			p.o.Failed(gateway, err)
+		}
+		p.report(gateway, translate.Infrastructure{Message: err.Error(), Addresses: p.addresses()})
+		return
+	}
+	p.running[gateway] = started
 }
 
 func (p *Proxies) start(gateway store.Key) (*proxy, error) {
@@ -126,19 +158,20 @@ func (p *Proxies) start(gateway store.Key) (*proxy, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(p.ctx)
+	serve, cut := context.WithCancel(ctx)
 	p.group.Add(1)
 	go func() {
 		defer p.group.Done()
-		if err := p.o.Server.Serve(ctx, socket); err != nil && ctx.Err() == nil {
+		if err := p.o.Server.Serve(serve, socket); err != nil && serve.Err() == nil {
 			p.o.Logger.Error("ADS socket failed", "gateway", gateway, "error", err)
 		}
 	}()
 	process, err := p.envoy(ctx, gateway, dir)
 	if err != nil {
-		stop()
-		return nil, errors.Join(err, socket.Close())
+		stop() // which closes the socket
+		return nil, err
 	}
-	return &proxy{process: process, socket: socket, stop: stop}, nil
+	return &proxy{process: process, cut: cut, stop: stop}, nil
 }
 
 func (p *Proxies) envoy(ctx context.Context, gateway store.Key, dir string) (*envoy.Process, error) {
@@ -207,7 +240,7 @@ func (p *Proxies) end(ctx context.Context, now *proxy) error {
 func (p *Proxies) Stop(ctx context.Context) error {
 	p.mu.Lock()
 	running := p.running
-	p.running = map[store.Key]*proxy{}
+	p.running, p.stopped = map[store.Key]*proxy{}, true
 	p.mu.Unlock()
 	errs := make(chan error, len(running))
 	for _, now := range running {
