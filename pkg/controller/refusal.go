@@ -45,22 +45,17 @@ type tables struct {
 
 func newRefusals() *refusals { return &refusals{gateways: map[string]*trial{}} }
 
-func (r *refusals) trial(gateway string) *trial {
-	t := r.gateways[gateway]
-	if t == nil {
-		t = &trial{}
-		r.gateways[gateway] = t
-	}
-	return t
-}
-
 // sent notes what is about to be sent to a Gateway's proxies.
 func (r *refusals) sent(gateway string, s *xds.Snapshot, revision uint64) {
 	if s == nil {
 		delete(r.gateways, gateway)
 		return
 	}
-	t := r.trial(gateway)
+	t := r.gateways[gateway]
+	if t == nil {
+		t = &trial{}
+		r.gateways[gateway] = t
+	}
 	if n := len(t.sent); n > 0 && xds.EqualResources(t.sent[n-1].list, s.Routes) || n == 0 && xds.EqualResources(t.good, s.Routes) {
 		return // there is nothing new to accept
 	}
@@ -98,9 +93,12 @@ func (r *refusals) undecided() bool {
 }
 
 // accepted returns the changes that follow from the acceptance of all route
-// tables of a revision.
+// tables of a revision. A Gateway that is gone has nothing to say any more.
 func (r *refusals) accepted(gateway string, revision uint64, st *store.Store) []store.Change {
-	t := r.trial(gateway)
+	t := r.gateways[gateway]
+	if t == nil {
+		return nil
+	}
 	n := 0
 	for n < len(t.sent) && t.sent[n].revision <= revision {
 		n++
@@ -118,9 +116,13 @@ func (r *refusals) accepted(gateway string, revision uint64, st *store.Store) []
 	return t.next(st)
 }
 
-// refused returns the changes that follow from the refusal of route tables.
+// refused returns the changes that follow from the refusal of route tables. The
+// routes of a Gateway that is gone are not blamed: others may serve them.
 func (r *refusals) refused(rej *ads.Rejection, st *store.Store) []store.Change {
-	t := r.trial(rej.Gateway)
+	t := r.gateways[rej.Gateway]
+	if t == nil {
+		return nil
+	}
 	suspects := t.suspects(rej.Resources)
 	if tried := t.inside; tried != nil && t.since != 0 {
 		t.inside = nil

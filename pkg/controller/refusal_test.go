@@ -241,3 +241,18 @@ func TestNamesakes(t *testing.T) {
 		t.Error("the namesake of a rejected route is not served")
 	}
 }
+
+// TestLateRefusal refuses a table of a Gateway that is gone: its routes may be on
+// other Gateways, where nothing is wrong with them.
+func TestLateRefusal(t *testing.T) {
+	b := newBench(t, 3)
+	table := b.table
+	b.r.sent(b.gw, nil, b.revision+1)
+	b.put(b.r.refused(&ads.Rejection{Gateway: b.gw, Type: xds.RouteType, Resources: []*xds.Resource{table}}, b.tr.Store)...)
+	if got := b.rejected(); got != "" {
+		t.Errorf("left out %v", got)
+	}
+	if b.r.accepted(b.gw, b.revision, b.tr.Store); len(b.r.gateways) > 0 {
+		t.Error("a Gateway that is gone is remembered")
+	}
+}

@@ -64,6 +64,10 @@ func Local(ctx context.Context, o LocalOptions) error {
 		return err
 	}
 	port := 80 + int(shift)
+	if o.Once {
+		late := time.AfterFunc(onceWithin, func() { cancel(fmt.Errorf("no answer within %s: Envoy does not serve; -v says more", onceWithin)) })
+		defer late.Stop()
+	}
 	err = local.Run(ctx, local.Options{
 		Objects: objects(at), Envoy: o.Envoy, PortShift: shift, DrainTime: time.Second, Concurrency: 1,
 		Out: io.Discard, Err: o.Err, Color: o.Color, Logger: o.Logger,
@@ -79,14 +83,26 @@ func Local(ctx context.Context, o LocalOptions) error {
 			fmt.Fprintln(o.Err, "\nThe gateway keeps serving; Ctrl-C ends it. Next: put your own manifests in a folder and try `egctl run -f FOLDER`.")
 		},
 	})
-	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, errDone) && !errors.Is(cause, context.Canceled) {
-		err = cause
+	cause := context.Cause(ctx)
+	switch {
+	case errors.Is(err, errDone), err == nil && errors.Is(cause, errDone):
+		return nil
+	case err != nil:
+		return err
+	case errors.Is(cause, context.Canceled) && o.Once:
+		return errInterrupted // who asked for one answer has not got it
+	case errors.Is(cause, context.Canceled):
+		return nil
+	default:
+		return cause
 	}
-	if errors.Is(err, errDone) {
-		err = nil
-	}
-	return err
 }
+
+var errInterrupted = errors.New("interrupted before there was an answer")
+
+// onceWithin is how long a quickstart that ends by itself waits for its answer.
+// Envoy needs a second or two.
+const onceWithin = time.Minute
 
 // errDone ends a quickstart that has shown what it should.
 var errDone = errors.New("done")

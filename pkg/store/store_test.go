@@ -100,7 +100,7 @@ func TestStatusIsNoInput(t *testing.T) {
 
 // TestKeysAreCollected demands that names nobody uses any more are forgotten.
 func TestKeysAreCollected(t *testing.T) {
-	if key("same") != key("same") || key("same") == key("other") {
+	if a, b := key("same"), key("same"); a != b || a == key("other") {
 		t.Fatal("equal IDs must have equal keys, others others")
 	}
 	var before, after runtime.MemStats

@@ -30,7 +30,7 @@ type servicePort struct {
 	Transport string
 	// Protocol is what appProtocol asks for; empty if it says nothing.
 	Protocol ir.Protocol
-	// TLS says that appProtocol asks for TLS (wss, https).
+	// TLS says that appProtocol asks for TLS, as kubernetes.io/wss does.
 	TLS bool
 	// WebSocket says that appProtocol asks for WebSocket.
 	WebSocket bool

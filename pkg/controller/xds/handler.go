@@ -30,16 +30,22 @@ type stream struct {
 	machine *machine
 }
 
-var _ discoveryv3.AggregatedDiscoveryServiceServer = (*Server)(nil)
-
-// DeltaAggregatedResources serves one proxy until it goes.
-func (s *Server) DeltaAggregatedResources(conn discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
-	return s.serve(conn, nil)
+// service is a Server on one of its listeners.
+type service struct {
+	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
+	server *Server
+	// stopped is closed when that listener is to be served no more.
+	stopped <-chan struct{}
 }
 
-// serve serves one proxy until it goes or over is closed.
-func (s *Server) serve(conn discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer, over <-chan struct{}) error {
-	ctx := conn.Context()
+var _ discoveryv3.AggregatedDiscoveryServiceServer = (*service)(nil)
+
+// errStopped is what proxies are told when their listener is closed.
+var errStopped = errors.New("the xDS server has stopped")
+
+// DeltaAggregatedResources serves one proxy until it goes.
+func (v *service) DeltaAggregatedResources(conn discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
+	s, ctx := v.server, conn.Context()
 	first, err := conn.Recv()
 	if err != nil {
 		return ended(err)
@@ -79,8 +85,8 @@ func (s *Server) serve(conn discoveryv3.AggregatedDiscoveryService_DeltaAggregat
 		case <-timer.C:
 		case err := <-failed:
 			return ended(err)
-		case <-over:
-			return status.Error(codes.Unavailable, "the xDS server stops")
+		case <-v.stopped:
+			return status.Error(codes.Unavailable, errStopped.Error())
 		}
 	}
 }

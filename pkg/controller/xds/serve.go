@@ -26,10 +26,10 @@ const (
 	gracePeriod = 2 * time.Second
 )
 
-// Serve serves ADS on a listener until ctx ends, and then tells the proxies to
-// reconnect elsewhere. It closes the listener. A Server may be served on several
-// listeners, and the end of one does not touch the others; opts are for transport
-// credentials and the like.
+// Serve serves ADS on a listener until ctx ends, and then tells the proxies that
+// came in by it to reconnect elsewhere. It closes the listener. A Server may be
+// served on any number of listeners, each of which comes and goes by itself; opts
+// are for transport credentials and the like.
 func (s *Server) Serve(ctx context.Context, listener net.Listener, opts ...grpc.ServerOption) error {
 	server := grpc.NewServer(append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxReceive),
@@ -38,7 +38,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, opts ...grpc.
 		// acknowledged.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 	}, opts...)...)
-	discoveryv3.RegisterAggregatedDiscoveryServiceServer(server, listening{Server: s, over: ctx.Done()})
+	discoveryv3.RegisterAggregatedDiscoveryServiceServer(server, &service{server: s, stopped: ctx.Done()})
 
 	over := make(chan struct{})
 	go func() {
@@ -55,17 +55,6 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, opts ...grpc.
 	}
 	server.Stop()
 	return fmt.Errorf("serve xDS on %s: %w", listener.Addr(), err)
-}
-
-// listening is a Server on one listener.
-type listening struct {
-	*Server
-	over <-chan struct{} // closed when the listener is to be closed
-}
-
-// DeltaAggregatedResources serves one proxy until it goes or the listener does.
-func (l listening) DeltaAggregatedResources(conn discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
-	return l.serve(conn, l.over)
 }
 
 // ListenUnix listens on a unix socket that only this user can reach: its mode

@@ -1,6 +1,7 @@
 package xds_test
 
 import (
+	"context"
 	"net"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/egctl/egctl/pkg/controller/xds"
+	encoded "github.com/egctl/egctl/pkg/translate/xds"
 )
 
 func TestListenUnix(t *testing.T) {
@@ -52,4 +54,37 @@ func TestListenUnix(t *testing.T) {
 	if _, err := xds.ListenUnix(filepath.Join(open, "xds.sock")); err == nil || !strings.Contains(err.Error(), "lets others in") {
 		t.Errorf("in an open folder: %v", err)
 	}
+}
+
+// TestListenersComeAndGo closes one of two listeners of a server: whoever came in
+// by the other must not notice.
+func TestListenersComeAndGo(t *testing.T) {
+	server, path := serve(t, xds.Options{})
+	other, err := xds.ListenUnix(filepath.Join(t.TempDir(), "p", "xds.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx, other) }()
+	update(server, "stays", snapshot(cluster(t, "a", 1)))
+	update(server, "goes", snapshot(cluster(t, "b", 1)))
+	stays, goes := dial(t, path, "stays"), dial(t, other.Addr().String(), "goes")
+	stays.subscribe(encoded.ClusterType, "*")
+	goes.subscribe(encoded.ClusterType, "*")
+	stays.ack(stays.recv())
+	goes.ack(goes.recv())
+
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := <-goes.responses; ok {
+		t.Error("a stream outlived its listener")
+	}
+	update(server, "stays", snapshot(cluster(t, "a", 2)))
+	stays.ack(stays.recv())
+	late := dial(t, path, "stays")
+	late.subscribe(encoded.ClusterType, "*")
+	late.ack(late.recv())
 }

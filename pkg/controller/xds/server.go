@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
 	encoded "github.com/egctl/egctl/pkg/translate/xds"
 )
@@ -44,8 +43,6 @@ type Options struct {
 
 // Server is the cache and the ADS server on top of it.
 type Server struct {
-	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
-
 	identify func(context.Context, *corev3.Node) (string, error)
 	observer Observer
 	logger   *slog.Logger
