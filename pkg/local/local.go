@@ -76,6 +76,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	settings := translate.DefaultSettings()
 	settings.ListenAddress, settings.PortShift, settings.DrainTimeout = o.Listen, o.PortShift, o.DrainTime
 	settings.Zone = o.Zone
+	settings.SystemTrust = systemTrust(settings.SystemTrust)
 	settings.ExclusivePorts = true
 	console := newConsole(o.Err, o.Color)
 

@@ -96,11 +96,12 @@ var cluster = incr.NewQuery("cluster", func(c *incr.Context, k ir.ClusterKey) *x
 	bp := backendPortKey{backend.Backend, backend.Port}
 	port := servicePorts.Get(c, bp)
 	spec := xds.ClusterSpec{
-		Name:       k.Name(),
-		Assignment: k.Assignment().Name(),
-		Protocol:   cmp.Or(backend.Protocol, port.Protocol, ir.HTTP1),
-		Combined:   k.Rule > 0,
-		Origin:     k.Backend.Object(),
+		Name:        k.Name(),
+		Assignment:  k.Assignment().Name(),
+		Protocol:    cmp.Or(backend.Protocol, port.Protocol, ir.HTTP1),
+		Combined:    k.Rule > 0,
+		SystemTrust: settings(c).SystemTrust,
+		Origin:      k.Backend.Object(),
 	}
 	if backend.Protocol == "" && port.Protocol == "" {
 		spec.Detect = true // ALPN may choose

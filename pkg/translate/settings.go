@@ -23,6 +23,9 @@ type Settings struct {
 	// Zone is the topology zone that all proxies are in; empty if it is not known
 	// or they are in several.
 	Zone string
+	// SystemTrust is the file with the CA certificates that the proxies' system
+	// trusts.
+	SystemTrust string
 	// AssumeProgrammed reports Gateways as programmed without waiting for
 	// infrastructure; for offline translation.
 	AssumeProgrammed bool
@@ -36,7 +39,7 @@ const DefaultControllerName = "gateway.envoyproxy.io/gatewayclass-controller"
 
 // DefaultSettings are those of a proxy in a cluster.
 func DefaultSettings() Settings {
-	return Settings{ControllerName: DefaultControllerName, ListenAddress: "0.0.0.0", PortShift: 10000, DrainTimeout: time.Minute}
+	return Settings{ControllerName: DefaultControllerName, ListenAddress: "0.0.0.0", PortShift: 10000, DrainTimeout: time.Minute, SystemTrust: "/etc/ssl/certs/ca-certificates.crt"}
 }
 
 var settingsKey = store.ID{Kind: store.SettingsKind, Name: "settings"}.Key()

@@ -28,7 +28,10 @@ type ClusterSpec struct {
 	// Combined clusters hold several backends as weighted localities.
 	Combined bool
 	TLS      *ir.TLSUpstream
-	Origin   finding.Object
+	// SystemTrust is the file with the CA certificates that the proxy's system
+	// trusts.
+	SystemTrust string
+	Origin      finding.Object
 }
 
 // Cluster encodes a cluster.
@@ -69,7 +72,7 @@ func Cluster(s ClusterSpec) *Resource {
 		case s.Protocol == ir.HTTP1 && !s.Detect:
 			alpn = []string{"http/1.1"}
 		}
-		c.TransportSocket = upstreamTLS(s.TLS, alpn)
+		c.TransportSocket = upstreamTLS(s.TLS, alpn, s.SystemTrust)
 	}
 	return mustEncode(ClusterType, s.Name, c, s.Origin)
 }

@@ -12,10 +12,6 @@ import (
 	"github.com/egctl/egctl/pkg/translate/ir"
 )
 
-// SystemTrust is where distributions and Envoy's images keep the certificate
-// authorities that the system trusts.
-const SystemTrust = "/etc/ssl/certs/ca-certificates.crt"
-
 // ServerTLS is how a chain terminates TLS.
 type ServerTLS struct {
 	// Certificates are SDS names.
@@ -75,7 +71,7 @@ func combined(secret string, defaults *tls.CertificateValidationContext) *tls.Co
 
 // upstreamTLS verifies a backend as a BackendTLSPolicy says: by the given
 // subject alternative names, or else by the name sent as SNI.
-func upstreamTLS(t *ir.TLSUpstream, alpn []string) *core.TransportSocket {
+func upstreamTLS(t *ir.TLSUpstream, alpn []string, systemTrust string) *core.TransportSocket {
 	check := &tls.CertificateValidationContext{}
 	san := func(kind tls.SubjectAltNameMatcher_SanType, value string) {
 		check.MatchTypedSubjectAltNames = append(check.MatchTypedSubjectAltNames, &tls.SubjectAltNameMatcher{
@@ -102,7 +98,7 @@ func upstreamTLS(t *ir.TLSUpstream, alpn []string) *core.TransportSocket {
 	if t.CASecret != "" {
 		common.ValidationContextType = combined(t.CASecret, check)
 	} else {
-		check.TrustedCa = &core.DataSource{Specifier: &core.DataSource_Filename{Filename: SystemTrust}}
+		check.TrustedCa = &core.DataSource{Specifier: &core.DataSource_Filename{Filename: systemTrust}}
 		common.ValidationContextType = &tls.CommonTlsContext_ValidationContext{ValidationContext: check}
 	}
 	if t.ClientCertificate != (store.Key{}) {
