@@ -5,12 +5,12 @@ import (
 	"strings"
 	"testing"
 
+	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	"k8s.io/apimachinery/pkg/api/meta"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
-	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 )
 
 const statusInput = `
