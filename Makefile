@@ -46,7 +46,7 @@ lint: ## Run golangci-lint (the first time builds it: a few minutes)
 	$(GOLANGCI_LINT) run ./...
 
 # Each line of figures goes into docs/performance.md. Alone on the machine, this
-# takes about five minutes; BENCHTIME=1x is a quick look.
+# takes about seven minutes; BENCHTIME=1x is a quick look.
 .PHONY: bench
 bench: envoy ## Measure, and write the tables of docs/performance.md
 	{ go test -run '^$$' -bench '^Benchmark(Event|Full)$$' -benchmem -benchtime $(BENCHTIME) -timeout 60m ./pkg/translate; \

@@ -21,7 +21,7 @@ import (
 // done with it; who writes to it may not be, and what is half written can be
 // valid and wrong.
 const (
-	quietRename = 2 * time.Millisecond
+	quietRename = 300 * time.Microsecond
 	quietWrite  = 5 * time.Millisecond
 	// maxQuiet is the longest that events can put off what came before them.
 	maxQuiet = 250 * time.Millisecond
