@@ -7,9 +7,11 @@
 //	class, gateway, listener*, listenerset     what is served where
 //	attach, hostname                           which routes are on which listener
 //	rule, httproute, grpcroute, filter         what a route says
+//	connroute                                  the same of TLSRoute, TCPRoute, UDPRoute
 //	service, endpoint, backendtls, grant       where it leads
 //	table, cluster, envoylistener, snapshot    what Envoy gets, through package xds
 //	report, *_status, condition, issue, codes  what the user is told
+//	refusal                                    what Envoy did not accept
 //
 // A change recomputes the functions that read what changed; see package incr.
 package translate

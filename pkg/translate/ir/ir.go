@@ -28,9 +28,7 @@ type Protocol string
 const (
 	HTTP1 Protocol = "http1"
 	HTTP2 Protocol = "http2" // cleartext by prior knowledge (h2c), or by ALPN under TLS
-	// HTTPAuto lets ALPN choose between HTTP/1.1 and HTTP/2 on TLS backends.
-	HTTPAuto Protocol = "http"
-	TCP      Protocol = "tcp"
+	TCP   Protocol = "tcp"
 	// Raw is a byte stream that no policy wraps in TLS: passthrough.
 	Raw Protocol = "raw"
 	UDP Protocol = "udp"
