@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/rest"
+)
+
+// kubeOptions are those of every command that talks to a cluster: the flags of
+// kubectl, with the same meaning.
+type kubeOptions struct {
+	Streams
+	Kube *genericclioptions.ConfigFlags
+}
+
+func newKubeOptions(s Streams) kubeOptions {
+	return kubeOptions{Streams: s, Kube: genericclioptions.NewConfigFlags(true)}
+}
+
+func (o *kubeOptions) flags(cmd *cobra.Command) { o.Kube.AddFlags(cmd.Flags()) }
+
+// config is how the cluster is reached.
+func (o *kubeOptions) config() (*rest.Config, error) {
+	config, err := o.Kube.ToRESTConfig()
+	if err != nil {
+		return nil, fmt.Errorf("find the cluster: %w; name a kubeconfig with --kubeconfig or $KUBECONFIG", err)
+	}
+	config.UserAgent = "egctl"
+	// A person waits: the client's own limits would be felt.
+	config.QPS, config.Burst = 100, 200
+	return config, nil
+}
+
+// namespace is that of --namespace or, without it, of the kubeconfig's context.
+func (o *kubeOptions) namespace() (string, error) {
+	namespace, _, err := o.Kube.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return "", fmt.Errorf("find the namespace: %w", err)
+	}
+	return namespace, nil
+}
