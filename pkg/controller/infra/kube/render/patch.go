@@ -61,10 +61,10 @@ func patched(data []byte, typed any, patch *v1alpha1.KubernetesPatchSpec) ([]byt
 	if len(patch.Value.Raw) == 0 {
 		return nil, errors.New("its value is empty")
 	}
-	switch t := ptr.Deref(patch.Type, v1alpha1.StrategicMerge); t {
-	case v1alpha1.StrategicMerge:
+	switch t := ptr.Deref(patch.Type, v1alpha1.PatchStrategicMerge); t {
+	case v1alpha1.PatchStrategicMerge:
 		return strategicpatch.StrategicMergePatch(data, patch.Value.Raw, typed)
-	case v1alpha1.JSONMerge:
+	case v1alpha1.PatchJSONMerge:
 		return jsonpatch.MergePatch(data, patch.Value.Raw)
 	default:
 		return nil, fmt.Errorf("type %q is not StrategicMerge or JSONMerge", t)

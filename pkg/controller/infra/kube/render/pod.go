@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/translate"
@@ -50,7 +51,7 @@ func shutdownOf(f *translate.Fleet) (shutdown, error) {
 		return s, nil
 	}
 	for field, d := range map[string]struct {
-		from *v1alpha1.Duration
+		from *gateway.Duration
 		to   **time.Duration
 	}{
 		"drainTimeout":            {c.DrainTimeout, &s.drainTimeout},
@@ -185,7 +186,7 @@ func (c *Config) arguments(f *translate.Fleet, down shutdown) ([]string, error) 
 }
 
 func logLevel(p *v1alpha1.EnvoyProxySpec) string {
-	if l := p.Logging.Level[v1alpha1.LogComponentDefault]; l != "" {
+	if l := p.Logging.Level[v1alpha1.ProxyLogComponentDefault]; l != "" {
 		return string(l)
 	}
 	return "warn"
@@ -194,7 +195,7 @@ func logLevel(p *v1alpha1.EnvoyProxySpec) string {
 func componentLevels(p *v1alpha1.EnvoyProxySpec) string {
 	var levels []string
 	for _, component := range slices.Sorted(maps.Keys(p.Logging.Level)) {
-		if level := p.Logging.Level[component]; component != v1alpha1.LogComponentDefault && level != "" {
+		if level := p.Logging.Level[component]; component != v1alpha1.ProxyLogComponentDefault && level != "" {
 			levels = append(levels, fmt.Sprintf("%s:%s", component, level))
 		}
 	}
