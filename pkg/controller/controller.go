@@ -67,13 +67,11 @@ type Controller struct {
 	pace       pace
 	refusals   *refusals
 	standing   *standing
-	// revision is the number of updates of the ADS server, which numbers them too.
-	revision uint64
 	// held are reports that wait for a verdict.
 	held      map[store.Key]translate.Report
 	heldSince time.Time
-	// watched says that something other than routes is refused, so that what
-	// proxies accept is of interest.
+	// watched says that something is refused without a route to blame, so that
+	// what proxies accept is of interest.
 	watched atomic.Bool
 
 	mu      sync.Mutex
@@ -83,12 +81,12 @@ type Controller struct {
 }
 
 // event is something that happened to a proxy: a rejection or, if that is nil,
-// the acceptance of a type's resources as of a revision.
+// the acceptance of resources of a type.
 type event struct {
 	rejection *ads.Rejection
 	gateway   string
 	acked     xds.Type
-	revision  uint64
+	resources []*xds.Resource
 }
 
 // New returns a controller that has not started.
@@ -191,30 +189,32 @@ func (c *Controller) step() {
 
 // handle returns the changes that follow from an event.
 func (c *Controller) handle(e event) []store.Change {
-	switch {
-	case e.rejection == nil && e.acked == xds.RouteType:
-		return c.refusals.accepted(e.gateway, e.revision, c.translator.Store)
-	case e.rejection == nil:
-		return c.standing.review(e.gateway, e.acked)
-	case e.rejection.Type == xds.RouteType:
-		return c.refusals.refused(e.rejection, c.translator.Store)
-	default:
-		c.watched.Store(true) // before the state is looked at, so that no answer is missed
-		return c.standing.refuse(e.rejection)
+	if e.rejection == nil {
+		changes := c.standing.review(e.gateway, e.acked)
+		if e.acked == xds.RouteType {
+			changes = append(changes, c.refusals.accepted(e.gateway, e.resources, c.translator.Store)...)
+		}
+		return changes
 	}
+	if e.rejection.Type == xds.RouteType {
+		if changes, blamed := c.refusals.refused(e.rejection, c.translator.Store); blamed {
+			return changes
+		}
+	}
+	c.watched.Store(true) // before the state is looked at, so that no answer is missed
+	return c.standing.refuse(e.rejection)
 }
 
 // publish hands the differences to those who act on them. Infrastructure comes
 // after the server, so that a proxy that starts at once finds its snapshot.
 func (c *Controller) publish(ch translate.Changes) {
 	if len(ch.Snapshots)+len(ch.Endpoints) > 0 {
-		c.revision++
 		update := ads.Change{Endpoints: ch.Endpoints}
 		if len(ch.Snapshots) > 0 {
 			update.Snapshots = make(map[string]*xds.Snapshot, len(ch.Snapshots))
 			for k, s := range ch.Snapshots {
 				update.Snapshots[GatewayKey(k)] = s
-				c.refusals.sent(GatewayKey(k), s, c.revision)
+				c.refusals.sent(GatewayKey(k), s)
 				if s == nil {
 					c.Submit(c.standing.gone(GatewayKey(k))...)
 				}
@@ -265,9 +265,9 @@ type observer struct{ c *Controller }
 func (o observer) Connected(string, string)    {}
 func (o observer) Disconnected(string, string) {}
 
-func (o observer) Acked(gateway, _ string, t xds.Type, revision uint64) {
+func (o observer) Acked(gateway, _ string, t xds.Type, _ uint64, resources []*xds.Resource) {
 	if t == xds.RouteType || o.c.watched.Load() {
-		o.c.happened(event{gateway: gateway, acked: t, revision: revision})
+		o.c.happened(event{gateway: gateway, acked: t, resources: resources})
 	}
 }
 

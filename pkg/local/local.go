@@ -146,6 +146,6 @@ type deferred struct{ get func() ads.Observer }
 func (d deferred) Connected(gateway, node string)    { d.get().Connected(gateway, node) }
 func (d deferred) Disconnected(gateway, node string) { d.get().Disconnected(gateway, node) }
 func (d deferred) Rejected(r ads.Rejection)          { d.get().Rejected(r) }
-func (d deferred) Acked(gateway, node string, t xds.Type, version uint64) {
-	d.get().Acked(gateway, node, t, version)
+func (d deferred) Acked(gateway, node string, t xds.Type, version uint64, accepted []*xds.Resource) {
+	d.get().Acked(gateway, node, t, version, accepted)
 }

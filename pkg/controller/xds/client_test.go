@@ -210,7 +210,7 @@ func (r *recorder) note(format string, args ...any) {
 }
 func (r *recorder) Connected(g, n string)    { r.note("connected %s %s", g, n) }
 func (r *recorder) Disconnected(g, n string) { r.note("disconnected %s %s", g, n) }
-func (r *recorder) Acked(g, _ string, t encoded.Type, v uint64) {
+func (r *recorder) Acked(g, _ string, t encoded.Type, v uint64, _ []*encoded.Resource) {
 	r.note("acked %s %s %d", g, t[strings.LastIndex(string(t), ".")+1:], v)
 }
 func (r *recorder) Rejected(x xds.Rejection) {

@@ -17,9 +17,10 @@ import (
 type Observer interface {
 	Connected(gateway, nodeID string)
 	Disconnected(gateway, nodeID string)
-	// Acked: the proxy accepted a response of type t, computed from the state
-	// after the Update with that number (the first is 1).
-	Acked(gateway, nodeID string, t encoded.Type, version uint64)
+	// Acked: the proxy accepted these resources of type t, in a response computed
+	// from the state after the Update with that number (the first is 1), or before
+	// it connected.
+	Acked(gateway, nodeID string, t encoded.Type, version uint64, accepted []*encoded.Resource)
 	// Rejected: the proxy refused a response.
 	Rejected(Rejection)
 }
@@ -168,7 +169,7 @@ func (b *broadcast) fire() {
 // nobody is the Observer of those who did not name one.
 type nobody struct{}
 
-func (nobody) Connected(string, string)                   {}
-func (nobody) Disconnected(string, string)                {}
-func (nobody) Acked(string, string, encoded.Type, uint64) {}
-func (nobody) Rejected(Rejection)                         {}
+func (nobody) Connected(string, string)                                        {}
+func (nobody) Disconnected(string, string)                                     {}
+func (nobody) Acked(string, string, encoded.Type, uint64, []*encoded.Resource) {}
+func (nobody) Rejected(Rejection)                                              {}
