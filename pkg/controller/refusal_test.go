@@ -274,8 +274,12 @@ func TestAnotherProxyRefuses(t *testing.T) {
 	b.bad[name(1)] = true
 	b.put(edited(1, 2), edited(2, 2))
 	bad := b.table
-	b.refuse(bad)
-	b.refuse(bad)
+	rejection := &ads.Rejection{Gateway: b.gw, Type: xds.RouteType, Resources: []*xds.Resource{bad}}
+	changes, _ := b.r.refused(rejection, b.tr.Store)
+	if again, blamed := b.r.refused(rejection, b.tr.Store); len(again) > 0 || !blamed {
+		t.Errorf("the second refusal leads to %v", again)
+	}
+	b.put(changes...)
 	b.answer()
 	b.refuse(bad)
 	b.settle()
