@@ -70,6 +70,7 @@ func (v *service) DeltaAggregatedResources(conn discoveryv3.AggregatedDiscoveryS
 	for {
 		send, wake := st.step()
 		for _, r := range send {
+			st.server.observer.Sent(st.key, st.nodeID, r.kind.url(), len(r.resources), len(r.removed), r.size())
 			if err := conn.Send(r.message()); err != nil {
 				return ended(err)
 			}
@@ -236,6 +237,15 @@ func (st *stream) state() ProxyState {
 		p.Types[kind(k).url()] = t
 	}
 	return p
+}
+
+// size is that of the resources, in bytes.
+func (r *response) size() int {
+	n := 0
+	for _, res := range r.resources {
+		n += len(res.Body)
+	}
+	return n
 }
 
 // message is the response as it goes on the wire; the bodies are shared.
