@@ -40,7 +40,26 @@ type EnvoyProxyStatus struct {
 	// Ancestors has one entry for each GatewayClass or Gateway that refers to the
 	// object, with the condition Accepted.
 	// +optional
-	Ancestors []gwapiv1.PolicyAncestorStatus `json:"ancestors,omitempty"`
+	Ancestors []EnvoyProxyAncestorStatus `json:"ancestors,omitempty"`
+}
+
+// EnvoyProxyAncestorStatus is the verdict for one object that refers to an
+// EnvoyProxy.
+type EnvoyProxyAncestorStatus struct {
+	// AncestorRef is the GatewayClass or Gateway that refers to the EnvoyProxy.
+	// +required
+	AncestorRef gwapiv1.ParentReference `json:"ancestorRef"`
+
+	// ControllerName is the controller that wrote the entry. Envoy Gateway leaves
+	// it out.
+	// +optional
+	ControllerName gwapiv1.GatewayController `json:"controllerName,omitempty"`
+
+	// Conditions hold the condition Accepted.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
 // EnvoyProxySpec says how the proxies of a Gateway are to run.
