@@ -88,6 +88,11 @@ func (v *service) DeltaAggregatedResources(conn discoveryv3.AggregatedDiscoveryS
 			return ended(err)
 		case <-v.stopped:
 			return status.Error(codes.Unavailable, errStopped.Error())
+		case <-ctx.Done():
+			if err := context.Cause(ctx); errors.Is(err, errOld) {
+				return status.Error(codes.Unavailable, err.Error())
+			}
+			return ended(status.FromContextError(ctx.Err()).Err())
 		}
 	}
 }
