@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -121,6 +122,9 @@ func (p part) build(ctx context.Context, o Options, dir string) error {
 		args = append(args, "-p", strconv.Itoa(o.Jobs))
 	}
 	output := dir + string(filepath.Separator)
+	if slices.Equal(p.packages, []string{"."}) {
+		output = filepath.Join(dir, p.name)
+	}
 	args = append(append(args, "-o", output), p.packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = source

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// hierarchies returns where the cgroup hierarchies that a kubelet uses are
-// mounted: one for each controller of version 1, or else the one of version 2.
+// hierarchies returns where the cgroup hierarchies are mounted: the one of version
+// 2 that has all controllers, or else those of version 1, and with them that of
+// version 2 that has none.
 func hierarchies() (dirs []string, unified bool, err error) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -27,10 +28,10 @@ func hierarchies() (dirs []string, unified bool, err error) {
 			continue
 		}
 		switch {
-		case kind[0] == "cgroup":
-			dirs = append(dirs, at[4])
 		case kind[0] == "cgroup2" && at[4] == "/sys/fs/cgroup":
 			return []string{at[4]}, true, nil
+		case kind[0] == "cgroup" || kind[0] == "cgroup2":
+			dirs = append(dirs, at[4])
 		}
 	}
 	if len(dirs) == 0 {

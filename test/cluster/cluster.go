@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -167,11 +168,14 @@ func Open(o Options) (*Cluster, error) {
 
 func open(o Options) (*Cluster, error) {
 	s, err := readState(o.dir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cluster %s is not up", o.Name)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("cluster %s is not up: %w", o.Name, err)
+		return nil, fmt.Errorf("cluster %s: %w", o.Name, err)
 	}
 	if !s.Init.alive() {
-		return nil, fmt.Errorf("cluster %s is not up: it has crashed or was killed", o.Name)
+		return nil, fmt.Errorf("cluster %s is not up any more: it was killed", o.Name)
 	}
 	o.Args = s.Args
 	return &Cluster{o: o, dir: o.dir(), state: s, programs: programs{dirs: s.Programs}}, nil

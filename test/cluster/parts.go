@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -19,7 +21,7 @@ const toolchain = "go1.27.3"
 // sources are the modules that the parts are built from. Each lies in a folder
 // as part.mod and part.sum, since go:embed passes by folders that hold a go.mod.
 //
-//go:embed go.mod go.sum parts
+//go:embed parts
 var sources embed.FS
 
 // A part is some programs of a node that are built together, and cached together
@@ -33,13 +35,14 @@ type part struct {
 	ldflags string
 	// links are further names of the one program built.
 	links []string
-	// ours says that the part is a package of this very module.
-	ours bool
+	// module is the part whose module it is built in, if that is not its own. The
+	// packages that both need are then compiled once.
+	module string
 }
 
 var moduleVersion = regexp.MustCompile(`(?m)^(?:require )?\s*(\S+) (v[0-9]+\.[0-9]+\.[0-9]+\S*)$`)
 
-// parts returns all parts; the one that takes the longest to build is the last.
+// parts returns all parts, those first that show soonest what is amiss.
 func parts() ([]part, error) {
 	kubernetes, err := requiredVersion("kubernetes", "k8s.io/kubernetes")
 	if err != nil {
@@ -51,8 +54,7 @@ func parts() ([]part, error) {
 	const variable = " -X k8s.io/component-base/version."
 	stamp := variable + "gitVersion=" + kubernetes + variable + "gitMajor=" + number[0] + variable + "gitMinor=" + number[1]
 	return []part{
-		{name: "init", ours: true, packages: []string{"./parts/init"}},
-		{name: "loadbalancer", ours: true, packages: []string{"./parts/loadbalancer"}},
+		{name: "init", packages: []string{"."}},
 		{name: "containerd", tags: "no_btrfs,no_devmapper,no_zfs", packages: []string{
 			"github.com/containerd/containerd/v2/cmd/containerd",
 			"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
@@ -63,6 +65,7 @@ func parts() ([]part, error) {
 		{name: "kubernetes", packages: []string{"."}, ldflags: stamp, links: []string{
 			"etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet",
 		}},
+		{name: "loadbalancer", module: "kubernetes", packages: []string{"."}},
 	}, nil
 }
 
@@ -91,28 +94,20 @@ func (p part) files() (map[string][]byte, error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), "_test.go") {
+		name := e.Name()
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 			continue
 		}
-		text, err := sources.ReadFile(path.Join(dir, e.Name()))
+		text, err := sources.ReadFile(path.Join(dir, name))
 		if err != nil {
 			return nil, err
 		}
-		switch name := e.Name(); {
-		case p.ours:
-			files[path.Join(dir, name)] = text
-		case name == "part.mod" || name == "part.sum":
-			files["go."+name[len("part."):]] = text
-		default:
-			// The tag that keeps the file out of this module.
-			files[name] = []byte(strings.Replace(string(text), "//go:build ignore\n", "", 1))
-		}
+		// The tag keeps what this module does not require out of it.
+		files[name] = bytes.Replace(text, []byte("//go:build ignore\n"), nil, 1)
 	}
-	if p.ours {
-		for _, name := range []string{"go.mod", "go.sum"} {
-			if files[name], err = sources.ReadFile(name); err != nil {
-				return nil, err
-			}
+	for to, from := range map[string]string{"go.mod": "part.mod", "go.sum": "part.sum"} {
+		if files[to], err = sources.ReadFile(path.Join("parts", cmp.Or(p.module, p.name), from)); err != nil {
+			return nil, err
 		}
 	}
 	return files, nil

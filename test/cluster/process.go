@@ -108,14 +108,18 @@ func (c *Cluster) works(ctx context.Context, m component) error {
 	return nil
 }
 
-// StopComponent ends a component in the way that it ends a day's work, or by force
-// if it takes too long. Stopping what does not run is no error.
+// stopTimeout is how long a component has to end by itself. API server and etcd
+// would wait for clients that stay connected for as long as they may.
+const stopTimeout = 2 * time.Second
+
+// StopComponent ends a component, after stopTimeout by force, and returns when it
+// has ended. Stopping what does not run is no error.
 func (c *Cluster) StopComponent(ctx context.Context, name string) error {
 	if _, err := c.component(name); err != nil {
 		return err
 	}
 	signal := syscall.SIGTERM
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(stopTimeout)
 	for {
 		pid, err := c.pid(name)
 		if err != nil || pid == 0 {
