@@ -59,7 +59,7 @@ bench: envoy ## Measure, and write the tables of docs/performance.md
 # Only the packages that have golden files know the flag.
 .PHONY: golden
 golden: ## Rewrite the golden files; read the diff before you commit it
-	grep -rlE --include='*_test.go' 'flag\.Bool\("update"' pkg \
+	grep -rlE --include='*_test.go' 'flag\.Bool\("update"' charts pkg \
 	  | xargs -n1 dirname | sort -u | sed 's,^,./,' \
 	  | xargs -I{} go test {} -update
 
