@@ -100,3 +100,8 @@ func legacyLines(f Family, ob *Object, o LegacyOptions) [][]string {
 	}
 	return lines
 }
+
+// HasConditions says whether [WriteLegacy] has something to write about an object.
+func HasConditions(o *Object) bool {
+	return len(o.Status.Conditions)+len(o.Status.Parents)+len(o.Status.Ancestors) > 0
+}
