@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/egctl/egctl/pkg/install"
 )
 
 // Run executes the command line args, whose first element is the name by which
@@ -70,6 +72,9 @@ threshold of --fail-on.`,
 	root.SetErr(s.Err)
 	root.AddCommand(
 		newQuickstart(s),
+		newInstall(s, version, install.Release),
+		newUpgrade(s, version),
+		newUninstall(s),
 		newRun(s),
 		newTranslate(s),
 		newValidate(s, version),
