@@ -74,7 +74,8 @@ func (c *client) of(gv schema.GroupVersion) (rest.Interface, error) {
 	return r, nil
 }
 
-// send patches an object and returns its new resource version.
+// send patches an object and returns its new resource version. If the object is
+// not what the patch was made for, that is a conflict.
 func (c *client) send(ctx context.Context, live store.Object, k store.Key, subresource string, p *patch) (string, error) {
 	gvr, ok := c.resource(k.Kind)
 	if !ok {
@@ -93,6 +94,9 @@ func (c *client) send(ctx context.Context, live store.Object, k store.Key, subre
 		request = request.SubResource(subresource)
 	}
 	b, err := request.Do(ctx).Raw()
+	if notApplicable(err) {
+		err = apierrors.NewConflict(gvr.GroupResource(), live.GetName(), err)
+	}
 	if err != nil {
 		return "", err
 	}

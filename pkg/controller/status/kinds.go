@@ -179,7 +179,11 @@ func parents(namespace string, controller gateway.GatewayController) shared[gate
 				return target(namespace, &a.ParentRef) == target(namespace, &b.ParentRef)
 			},
 			merge: func(e *edits, was *gateway.RouteParentStatus, want gateway.RouteParentStatus) gateway.RouteParentStatus {
-				want.Conditions = e.own(ptr.Deref(was, gateway.RouteParentStatus{}).Conditions, want.Conditions)
+				if was == nil {
+					was = &want
+				}
+				want.ParentRef = was.ParentRef // with the defaults that the API server adds
+				want.Conditions = e.own(was.Conditions, want.Conditions)
 				return want
 			},
 		},
@@ -197,7 +201,11 @@ func ancestors(namespace string, controller gateway.GatewayController) shared[ga
 				return target(namespace, &a.AncestorRef) == target(namespace, &b.AncestorRef)
 			},
 			merge: func(e *edits, was *gateway.PolicyAncestorStatus, want gateway.PolicyAncestorStatus) gateway.PolicyAncestorStatus {
-				want.Conditions = e.own(ptr.Deref(was, gateway.PolicyAncestorStatus{}).Conditions, want.Conditions)
+				if was == nil {
+					was = &want
+				}
+				want.AncestorRef = was.AncestorRef // with the defaults that the API server adds
+				want.Conditions = e.own(was.Conditions, want.Conditions)
 				return want
 			},
 		},

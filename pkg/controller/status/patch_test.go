@@ -96,7 +96,7 @@ var cases = []struct {
     - {type: PartiallyInvalid, status: "True", reason: UnsupportedValue, message: "Old.", observedGeneration: 1, lastTransitionTime: "2020-01-01T00:00:00Z"}
 `,
 		desired: route(parentOf("web", cond("Accepted", true, "Yes.", 2), cond("ResolvedRefs", false, "No.", 2))),
-		patch: []string{`{"op":"replace","path":"/status/parents/0","value":{"parentRef":{"name":"web"},"controllerName":"example.org/ours","conditions":[` +
+		patch: []string{`{"op":"replace","path":"/status/parents/0","value":{"parentRef":{"group":"gateway.networking.k8s.io","kind":"Gateway","namespace":"default","name":"web"},"controllerName":"example.org/ours","conditions":[` +
 			`{"type":"Accepted","status":"True","observedGeneration":2,"lastTransitionTime":"2020-01-01T00:00:00Z","reason":"Accepted","message":"Yes."},` +
 			`{"type":"ResolvedRefs","status":"False","observedGeneration":2,"lastTransitionTime":"2026-11-24T12:00:00Z","reason":"Bad","message":"No."}]}}`},
 	},
