@@ -4,6 +4,7 @@ import (
 	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/incr"
 	"github.com/egctl/egctl/pkg/store"
 )
@@ -69,7 +70,7 @@ func parametersIssues(c *incr.Context, from store.Key, field string, to store.Ke
 		return []issue{classParameters.at(from, field, "refer to an EnvoyProxy of the group "+store.EnvoyProxy.Group,
 			"parameters of kind %s are not supported", to.Kind)}
 	}
-	if _, ok := store.Get[*store.EnvoyProxyObject](c, to); !ok {
+	if _, ok := store.Get[*v1alpha1.EnvoyProxy](c, to); !ok {
 		return []issue{classParameters.at(from, field, "", "%s does not exist", to)}
 	}
 	return nil
