@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
+	"github.com/egctl/egctl/pkg/controller/pki"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 )
@@ -135,7 +136,7 @@ func (i *Infrastructure) reconcile(ctx context.Context, k store.Key) error {
 // certificate makes sure that the fleet can prove who it is.
 func (i *Infrastructure) certificate(ctx context.Context, f *translate.Fleet) error {
 	n := i.o.Render.Names(f)
-	err := i.o.Certificates.Ensure(ctx, ClientCertificate{
+	err := i.o.Certificates.Ensure(ctx, pki.Client{
 		Namespace: n.Namespace, Secret: n.Resource, Fleet: translate.FleetName(f.Key),
 		Labels: i.o.Render.StableLabels(f.Key), Owners: i.o.Render.Owners(f),
 	})

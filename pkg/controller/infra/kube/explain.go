@@ -6,21 +6,11 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
 	"github.com/egctl/egctl/pkg/translate"
 )
-
-// ClientCertificate says which certificate a fleet needs.
-type ClientCertificate struct {
-	Namespace, Secret string
-	// Fleet is the name of the fleet that the certificate speaks for.
-	Fleet  string
-	Labels map[string]string
-	Owners []metav1.OwnerReference
-}
 
 // addressRefused is the API server's refusal of addresses that a Gateway asks
 // for.

@@ -116,4 +116,3 @@ func (i *Infrastructure) service(f *translate.Fleet) (*corev1.Service, error) {
 	}
 	return &s, nil
 }
-
