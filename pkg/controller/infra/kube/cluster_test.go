@@ -109,7 +109,7 @@ func (b *bench) fleet(name string, edit ...func(*v1alpha1.EnvoyProxyKubernetesPr
 type certificates struct{ b *bench }
 
 func (c certificates) Ensure(ctx context.Context, want pki.Client) error {
-	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: want.Namespace, Name: want.Secret, Labels: want.Labels}, Type: corev1.SecretTypeTLS,
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: want.Namespace, Name: want.Secret, Labels: want.Labels},
 		Data: map[string][]byte{"tls.crt": []byte("c"), "tls.key": []byte("k"), "ca.crt": []byte("a")}}
 	_, err := c.b.client.CoreV1().Secrets(want.Namespace).Create(ctx, s, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
