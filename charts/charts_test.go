@@ -118,12 +118,12 @@ func check(t *testing.T, manifest string) {
 // A value that does not exist, or of the wrong kind, is refused by its name.
 func TestWrongValuesAreRefused(t *testing.T) {
 	for values, want := range map[string]string{
-		`deploiment: {}`:                                  "deploiment",
-		`deployment: {replicas: many}`:                    "replicas",
+		`deploiment: {}`:                                   "deploiment",
+		`deployment: {replicas: many}`:                     "replicas",
 		`deployment: {envoyGateway: {imagePullPolicy: x}}`: "imagePullPolicy",
-		`service: {type: Loadbalancer}`:                   "service",
+		`service: {type: Loadbalancer}`:                    "service",
 		`config: {envoyGateway: {provider: {kubernetes: {deploy: {type: Everywhere}}}}}`: "deploy",
-		`podDisruptionBudget: {minAvailable: half}`:       "minAvailable",
+		`podDisruptionBudget: {minAvailable: half}`:                                      "minAvailable",
 	} {
 		if _, err := render(gateway(t, ""), values); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", values, err)

@@ -18,10 +18,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -124,8 +126,9 @@ type Cluster struct {
 }
 
 // Up starts the cluster and returns when its node is Ready, a pod can start, and
-// names resolve. If it is up already, Up does nothing. If something of it is left
-// from a crash, that goes first.
+// names resolve. If it is up already, with the same programs and arguments, Up only
+// loads images that it lacks. If something of it is left from a crash, that goes
+// first.
 func Up(ctx context.Context, o Options) (*Cluster, error) {
 	o, err := o.complete()
 	if err != nil {
@@ -140,16 +143,17 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	defer unlock()
-	if c, err := open(o); err == nil {
-		if err := c.healthy(ctx); err == nil {
-			o.say("cluster %s is up already", o.Name)
-			return c, nil
+	if c, err := open(o); err == nil && c.healthy(ctx) == nil {
+		if !maps.Equal(c.state.Programs, built.dirs) || !maps.EqualFunc(c.state.Args, o.Args, slices.Equal) {
+			return nil, fmt.Errorf("cluster %s is up with other programs or arguments than asked for; take it down first", o.Name)
 		}
+		o.say("cluster %s is up already", o.Name)
+		return c, c.loadImages(ctx, built.images)
 	}
 	if err := o.remove(ctx); err != nil {
 		return nil, err
 	}
-	c := &Cluster{o: o, dir: o.dir(), programs: built}
+	c := &Cluster{o: o, dir: o.dir(), programs: built, state: state{Programs: built.dirs, Args: o.Args}}
 	if err := o.step("cluster "+o.Name+" is up", func() error { return c.start(ctx) }); err != nil {
 		// What the components wrote stays for whoever wants to know more.
 		return nil, errors.Join(fmt.Errorf("start cluster %s: %w", o.Name, err), c.end(context.WithoutCancel(ctx)))

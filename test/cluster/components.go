@@ -9,8 +9,8 @@ import (
 type component struct {
 	name, part string
 	args       []string
-	// healthy says what to ask for to know that it works: an address to be reached
-	// by HTTP or HTTPS, or a file to be there. Empty: it works once it runs.
+	// healthy says how to know that it works: by a URL that answers, or by a Unix
+	// socket in the cluster's folder that listens. Empty: it works once it runs.
 	healthy string
 }
 

@@ -24,6 +24,8 @@ type state struct {
 	Programs map[string]string
 	// Args are those of Options, for components that are started again.
 	Args map[string][]string `json:",omitempty"`
+	// Images are the tarballs of the cache that were loaded.
+	Images []string `json:",omitempty"`
 }
 
 // A process is one of this machine, told from a later one with the same id by
@@ -113,6 +115,9 @@ func (c *Cluster) boot(ctx context.Context) error {
 	if err := run(ctx, strings.NewReader(network), "nsenter", "--net="+c.Netns(), "ip", "-batch", "-"); err != nil {
 		return err
 	}
+	if err := c.filterBridges(ctx); err != nil {
+		return err
+	}
 	if err := makeCgroups(c.o.cgroup()); err != nil {
 		return err
 	}
@@ -136,7 +141,7 @@ func (c *Cluster) boot(ctx context.Context) error {
 	// Nobody waits for it but the kernel, which needs this to let it go.
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	c.state = state{Init: init, Programs: c.programs.dirs, Args: c.o.Args}
+	c.state.Init = init
 	if err := c.state.write(c.dir); err != nil {
 		return errors.Join(err, init.kill(ctx))
 	}
@@ -152,6 +157,20 @@ func (c *Cluster) boot(ctx context.Context) error {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// filterBridges sees to it that the kernel shows bridged packets to kube-proxy's
+// rules. Without that, what a pod answers to another one of the same node does not
+// get the Service's address back.
+func (c *Cluster) filterBridges(ctx context.Context) error {
+	const setting = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+	if _, err := os.Stat(setting); err == nil {
+		return nil
+	}
+	if err := run(ctx, nil, "modprobe", "br_netfilter"); err != nil {
+		return fmt.Errorf("there is no %s, and the kernel module that makes it does not load: %w", setting, err)
+	}
+	return nil
 }
 
 // enter is a command line in the node's namespaces. What the node's programs are

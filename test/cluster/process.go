@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -82,8 +83,12 @@ func (c *Cluster) works(ctx context.Context, m component) error {
 		return nil
 	}
 	if !strings.Contains(m.healthy, "://") {
-		_, err := os.Stat(filepath.Join(c.dir, m.healthy))
-		return err
+		// By the node's path, since that of this machine may be too long for a socket.
+		conn, err := net.Dial("unix", fmt.Sprintf("/proc/%d/root%s/%s", c.state.Init.PID, insideDir, m.healthy))
+		if err != nil {
+			return err
+		}
+		return conn.Close()
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -50,19 +50,18 @@ func (c *Cluster) start(ctx context.Context) error {
 	}
 	// Images are loaded while the control plane comes up. They are there before the
 	// kubelet: a pod that finds no image waits for ten seconds.
-	images, imagesCtx := errgroup.WithContext(ctx)
-	images.Go(func() error {
-		if err := launch(imagesCtx, "containerd"); err != nil {
+	control, controlCtx := errgroup.WithContext(ctx)
+	control.Go(func() error {
+		if err := launch(controlCtx, "containerd"); err != nil {
 			return err
 		}
-		return c.o.step("images", func() error { return c.loadImages(imagesCtx) })
+		return c.o.step("images", func() error { return c.loadImages(controlCtx, c.programs.images) })
 	})
-	control, controlCtx := errgroup.WithContext(ctx)
 	// An API server tries again until etcd is there.
 	for _, name := range []string{"etcd", "kube-apiserver"} {
 		control.Go(func() error { return launch(controlCtx, name) })
 	}
-	if err := errors.Join(control.Wait(), images.Wait()); err != nil {
+	if err := control.Wait(); err != nil {
 		return err
 	}
 	node, nodeCtx := errgroup.WithContext(ctx)
@@ -87,13 +86,18 @@ func (c *Cluster) start(ctx context.Context) error {
 	return nil
 }
 
-func (c *Cluster) loadImages(ctx context.Context) error {
-	for _, tar := range c.programs.images {
+// loadImages loads those tarballs that were not loaded yet.
+func (c *Cluster) loadImages(ctx context.Context, tars []string) error {
+	for _, tar := range tars {
+		if slices.Contains(c.state.Images, tar) {
+			continue
+		}
 		if err := c.LoadImage(ctx, tar); err != nil {
 			return err
 		}
+		c.state.Images = append(c.state.Images, tar)
 	}
-	return nil
+	return c.state.write(c.dir)
 }
 
 // wait calls ready until it returns nil. When time is up, the error is the last

@@ -70,11 +70,11 @@ func Build(ctx context.Context, s Spec, tar string) error {
 }
 
 func build(ctx context.Context, s Spec, file string) error {
-	layer, err := layer(ctx, s.Files)
+	content, err := layer(ctx, s.Files)
 	if err != nil {
 		return err
 	}
-	image, err := mutate.AppendLayers(empty.Image, static.NewLayer(layer, types.DockerUncompressedLayer))
+	image, err := mutate.AppendLayers(empty.Image, static.NewLayer(content, types.DockerUncompressedLayer))
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -51,14 +52,26 @@ func root(out, progress io.Writer) *cobra.Command {
 	flags.IntVar(&o.Jobs, "jobs", 0, "packages that the compiler works on at once (default: one a core)")
 	flags.StringVar(&o.Envoy, "envoy", o.Envoy, "the `program` to make the Envoy image of (default: the one in egctl's cache)")
 
+	var args []string
 	up := &cobra.Command{
 		Use: "up", Args: cobra.NoArgs,
 		Short: "Start the cluster, and first build what it needs",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, a := range args {
+				component, argument, ok := strings.Cut(a, "=")
+				if !ok {
+					return fmt.Errorf("--arg %s: it has to be COMPONENT=ARGUMENT", a)
+				}
+				if o.Args == nil {
+					o.Args = map[string][]string{}
+				}
+				o.Args[component] = append(o.Args[component], argument)
+			}
 			_, err := cluster.Up(cmd.Context(), o)
 			return err
 		},
 	}
+	up.Flags().StringArrayVar(&args, "arg", nil, "add an argument to a component's, as `COMPONENT=ARGUMENT`, such as kube-apiserver=--v=4")
 	down := &cobra.Command{
 		Use: "down", Args: cobra.NoArgs,
 		Short: "Stop the cluster and remove all that it had",
