@@ -25,7 +25,9 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/egctl/egctl/pkg/controller"
 	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
+	"github.com/egctl/egctl/pkg/controller/pki"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 )
@@ -54,7 +56,7 @@ type Options struct {
 type Certificates interface {
 	// Ensure returns once the Secret holds a certificate, and has it renewed until
 	// Forget.
-	Ensure(context.Context, ClientCertificate) error
+	Ensure(context.Context, pki.Client) error
 	Forget(namespace, secret string)
 }
 
@@ -93,6 +95,8 @@ type Infrastructure struct {
 	// applies is the queue of the present leadership; nil: another replica leads.
 	applies workqueue.TypedRateLimitingInterface[store.Key]
 }
+
+var _ controller.Infrastructure = (*Infrastructure)(nil)
 
 // fleet is what is known of one fleet. Infrastructure.mu guards it.
 type fleet struct {
@@ -199,6 +203,19 @@ func (i *Infrastructure) Want(key store.Key, want *translate.Fleet) {
 // Complete says that all fleets that exist have been handed to Want. Only after
 // that does the leader remove objects of fleets that it does not know.
 func (i *Infrastructure) Complete() { i.once.Do(func() { close(i.complete) }) }
+
+// Refresh has all fleets rendered again, because what they have in common, such
+// as the CA bundle, is different now.
+func (i *Infrastructure) Refresh() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.applies == nil {
+		return
+	}
+	for k := range i.fleets {
+		i.applies.Add(k)
+	}
+}
 
 // Lead makes the cluster as wanted until ctx ends. Only one replica may lead at
 // a time.
