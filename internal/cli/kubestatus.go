@@ -34,7 +34,9 @@ type statusOptions struct {
 	now  func() time.Time
 }
 
-func statusFormats() []string { return []string{"table", "wide", "tree", "json", "yaml", "name", "jsonpath="} }
+func statusFormats() []string {
+	return []string{"table", "wide", "tree", "json", "yaml", "name", "jsonpath="}
+}
 
 func newStatus(s Streams) *cobra.Command {
 	o := &statusOptions{kubeOptions: newKubeOptions(s), now: time.Now}

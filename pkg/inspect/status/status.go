@@ -84,7 +84,7 @@ const (
 
 func sets() map[string][]Family {
 	return map[string][]Family{
-		All: nil,
+		All:    nil,
 		Routes: {Route}, "route": {Route}, "routes": {Route}, "xroutes": {Route},
 		Policies: {Policy}, "policy": {Policy}, "policies": {Policy}, "xpolicies": {Policy},
 	}
