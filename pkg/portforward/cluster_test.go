@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/rest"
 
 	"github.com/egctl/egctl/internal/testkube"
 	"github.com/egctl/egctl/pkg/inspect/proxies"
@@ -217,6 +222,42 @@ func TestProtocol(t *testing.T) {
 	defer l.conn.Close()
 	if l.spdy {
 		t.Error("SPDY, though the API server has WebSocket")
+	}
+}
+
+// TestFallback goes over SPDY where something between here and the API server does
+// not let WebSocket through.
+func TestFallback(t *testing.T) {
+	c := newGateway(t)
+	behind := rest.CopyConfig(c.Config)
+	behind.NextProtos = []string{"http/1.1"} // HTTP/2 upgrades nothing
+	transport, err := rest.TransportFor(behind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := url.Parse(c.Config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := atomic.Int32{}
+	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			refused.Add(1)
+			http.Error(w, "no WebSocket here", http.StatusBadRequest)
+			return
+		}
+		proxy := httputil.NewSingleHostReverseProxy(host)
+		proxy.Transport = transport
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(between.Close)
+	c.Config = &rest.Config{Host: between.URL}
+	open, said := start(t, c, "gateway/eg", ":80")
+	if _, err := ask(open[0]); err != nil {
+		t.Errorf("%v\n%s", err, said)
+	}
+	if refused.Load() == 0 {
+		t.Error("WebSocket was not tried")
 	}
 }
 

@@ -14,11 +14,11 @@ import (
 
 	core "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
+	streaming "k8s.io/streaming/pkg/httpstream"
 )
 
 // Selector selects the pods of controllers.
@@ -110,7 +110,7 @@ func ask(ctx context.Context, config *rest.Config, client typedcore.CoreV1Interf
 		return err
 	}
 	exec, err := remotecommand.NewFallbackExecutor(socket, spdy, func(err error) bool {
-		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+		return streaming.IsUpgradeFailure(err) || streaming.IsHTTPSProxyError(err)
 	})
 	if err != nil {
 		return err
