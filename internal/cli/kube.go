@@ -19,7 +19,10 @@ func newKubeOptions(s Streams) kubeOptions {
 	return kubeOptions{Streams: s, Kube: genericclioptions.NewConfigFlags(true)}
 }
 
-func (o *kubeOptions) flags(cmd *cobra.Command) { o.Kube.AddFlags(cmd.Flags()) }
+func (o *kubeOptions) flags(cmd *cobra.Command) {
+	o.Kube.AddFlags(cmd.Flags())
+	o.completeFlags(cmd)
+}
 
 // config is how the cluster is reached.
 func (o *kubeOptions) config() (*rest.Config, error) {

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -56,11 +58,12 @@ func newRoot(s Streams, version, name string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "egctl",
 		Short: "Install, run and operate gateways: Gateway API with Envoy",
-		Long: `egctl installs, runs and operates gateways. Gateway API is the language, Envoy
-carries the traffic, with Kubernetes or, from files, without.
+		Long: `egctl runs and operates gateways. Gateway API is the language, Envoy carries the
+traffic, with Kubernetes or, from files, without.
 
 Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 findings at or above the
 threshold of --fail-on.`,
+		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -77,11 +80,82 @@ threshold of --fail-on.`,
 		newValidate(s, version),
 		newExplain(s),
 		newEcho(s),
+		newController(s),
+		newStatus(s),
+		newPortForward(s),
 		newExperimental(s, version),
 		newVersion(s, version),
 	)
+	if version == "" {
+		root.Version = unknownVersion
+	}
+	root.SetHelpCommand(newHelp())
+	group(root)
 	rename(root, name)
 	return root
+}
+
+// group sorts the commands by what they are for. A command that is not named here
+// is listed after the others.
+func group(root *cobra.Command) {
+	for i, g := range []struct {
+		title    string
+		commands []string
+	}{
+		{"Gateways on this machine:", []string{"quickstart", "run", "echo"}},
+		{"Gateways in Kubernetes:", []string{"install", "upgrade", "uninstall", "port-forward", "status"}},
+		{"Understand configuration:", []string{"translate", "validate", "explain"}},
+		{"Run by other programs:", []string{"controller", "server", "envoy", "certgen"}},
+	} {
+		var members []*cobra.Command
+		visible := false
+		for _, c := range root.Commands() {
+			if slices.Contains(g.commands, c.Name()) {
+				members = append(members, c)
+				visible = visible || !c.Hidden
+			}
+		}
+		if !visible {
+			continue // a title above nothing
+		}
+		id := strconv.Itoa(i)
+		root.AddGroup(&cobra.Group{ID: id, Title: g.title})
+		for _, c := range members {
+			c.GroupID = id
+		}
+	}
+}
+
+// newHelp is cobra's help command, except that it fails for what does not exist.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		Long:  "Help about any command: what it does, its flags, and examples.",
+		Example: `  # How to run a gateway from files
+  egctl help run`,
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			var list []string
+			for _, c := range about.Commands() {
+				if c.IsAvailableCommand() {
+					list = append(list, cobra.CompletionWithDesc(c.Name(), c.Short))
+				}
+			}
+			return list, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || about.HasSubCommands() && len(rest) > 0 {
+				return usagef("there is no command %q", strings.Join(args, " "))
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
 }
 
 // rename makes help speak of the program by the name it was called by.

@@ -10,6 +10,9 @@ import (
 	"github.com/egctl/egctl/pkg/envoy"
 )
 
+// unknownVersion is that of a binary which was built without the linker's flag.
+const unknownVersion = "unknown"
+
 type versionOptions struct {
 	Streams
 	Version string
@@ -36,7 +39,7 @@ func newVersion(s Streams, version string) *cobra.Command {
 
 func (o *versionOptions) Complete(*cobra.Command, []string) error {
 	if o.Version == "" {
-		o.Version = "unknown"
+		o.Version = unknownVersion
 	}
 	return nil
 }

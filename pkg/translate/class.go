@@ -8,9 +8,14 @@ import (
 	"github.com/egctl/egctl/pkg/store"
 )
 
+// classKey is the GatewayClass of a name.
+func classKey(name string) store.Key {
+	return store.ID{Kind: store.GatewayClass, Name: name}.Key()
+}
+
 // managedClass says whether a GatewayClass exists and is ours.
 var managedClass = incr.NewQuery("managed class", func(c *incr.Context, name string) bool {
-	class, ok := store.Get[*gateway.GatewayClass](c, store.ID{Kind: store.GatewayClass, Name: name}.Key())
+	class, ok := store.Get[*gateway.GatewayClass](c, classKey(name))
 	return ok && string(class.Spec.ControllerName) == settings(c).ControllerName
 }, incr.Equal[string](equal[bool]))
 
