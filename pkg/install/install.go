@@ -66,6 +66,8 @@ func New(o Options) (*Installer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the cluster: %w", err)
 	}
+	// The client's own limits would be felt: there are many definitions.
+	config.QPS, config.Burst = 100, 200
 	i := &Installer{o: o, helm: &action.Configuration{}}
 	if i.client, err = kubernetes.NewForConfig(config); err != nil {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)
