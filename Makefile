@@ -19,6 +19,7 @@ TESTFLAGS ?=
 BENCHTIME ?= 1s
 EDITS ?= 300
 FUZZTIME ?= 30s
+CLUSTER ?=
 
 .PHONY: help
 help: ## Say what there is
@@ -40,6 +41,16 @@ quickstart: build envoy ## Run a gateway on this machine and send a request thro
 test: envoy ## Run all tests
 	go vet $(PKG)
 	go test -timeout 20m $(TESTFLAGS) $(PKG)
+
+# The first time builds all of Kubernetes: ten minutes and more. CLUSTER are flags,
+# such as --name=mine.
+.PHONY: cluster-up
+cluster-up: envoy ## Start a real Kubernetes for tests (Linux, root); see test/cluster
+	cd test/cluster && go run ./cmd/cluster up $(CLUSTER)
+
+.PHONY: cluster-down
+cluster-down: ## Stop it and remove all that it had
+	cd test/cluster && go run ./cmd/cluster down $(CLUSTER)
 
 .PHONY: lint
 lint: ## Run golangci-lint (the first time builds it: a few minutes)
