@@ -197,11 +197,15 @@ func (c *Controller) step() {
 func (c *Controller) handle(e event) []store.Change {
 	switch {
 	case e.rejection == nil && e.acked == xds.RouteType:
-		return c.refusals.accepted(e.gateway, e.revision, c.translator.Store)
+		return append(c.refusals.accepted(e.gateway, e.revision, c.translator.Store), c.standing.review(e.gateway, e.acked)...)
 	case e.rejection == nil:
 		return c.standing.review(e.gateway, e.acked)
 	case e.rejection.Type == xds.RouteType:
-		return c.refusals.refused(e.rejection, c.translator.Store)
+		if changes := c.refusals.refused(e.rejection, c.translator.Store); len(changes) > 0 {
+			return changes
+		}
+		// No route can have done it: what else the table is made from stands as refused.
+		return c.standing.refuse(e.rejection)
 	default:
 		c.watched.Store(true) // before the state is looked at, so that no answer is missed
 		return c.standing.refuse(e.rejection)

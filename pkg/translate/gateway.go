@@ -26,8 +26,13 @@ var gatewayIssues = incr.NewQuery("gateway issues", func(c *incr.Context, k stor
 		issues = append(issues, parametersIssues(c, k, "spec.infrastructure.parametersRef", to)...)
 	}
 	for i, a := range g.Spec.Addresses {
-		if t := ptr.Deref(a.Type, gateway.IPAddressType); t != gateway.IPAddressType && t != gateway.HostnameAddressType {
+		switch t := ptr.Deref(a.Type, gateway.IPAddressType); {
+		case t == gateway.HostnameAddressType:
+			issues = append(issues, addressNotUsable.at(k, path("spec", "addresses", i), "ask for an IP address, or none", "hostname %q cannot be assigned", a.Value))
+		case t != gateway.IPAddressType:
 			issues = append(issues, addressUnsupported.at(k, path("spec", "addresses", i, "type"), "use IPAddress or Hostname", "address type %q is not supported", t))
+		case a.Value != "" && !isIP(a):
+			issues = append(issues, addressNotUsable.at(k, path("spec", "addresses", i, "value"), "", "%q is not an IP address", a.Value))
 		}
 		if r := a.Routability; r != gateway.GatewayAddressRoutabilityDefault && r != gateway.GatewayAddressRoutabilityCluster {
 			issues = append(issues, addressUnsupported.at(k, path("spec", "addresses", i, "routability"), "use Cluster or leave it empty", "routability %q is not supported", r))

@@ -98,7 +98,7 @@ func judgeListeners(c *incr.Context, fleet store.Key, all []*listener) {
 		l.Bound = s.BoundPort(l.Port)
 	}
 	findDuplicates(all)
-	findPortsTaken(all)
+	findPortsTaken(all, settings(c).ReadyPort)
 	findConflicts(all)
 	for _, l := range all {
 		l.Accepted = !hasCondition(l.Issues, accepted) && !hasCondition(l.Issues, conflicted)

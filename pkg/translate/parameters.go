@@ -31,6 +31,8 @@ type proxyView struct {
 	ListenAddress string
 	// IPv6Only says that an IPv6 ListenAddress takes no IPv4 connections.
 	IPv6Only bool
+	// KeepOrder leaves routes in the order of the manifests.
+	KeepOrder bool
 	// Shift is added to ports below 1024.
 	Shift int32
 }
