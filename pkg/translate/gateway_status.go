@@ -16,7 +16,7 @@ func classStatus(c *incr.Context, class *gateway.GatewayClass) (any, []issue) {
 	if string(class.Spec.ControllerName) != settings(c).ControllerName {
 		return nil, nil
 	}
-	issues := classIssues(c, class)
+	issues := classIssues(c, store.KeyOf(class))
 	return &gateway.GatewayClassStatus{
 		Conditions:        []metav1.Condition{judge(accepted, issues, accepted, "the class is served by this controller", class.Generation)},
 		SupportedFeatures: supportedFeatures,

@@ -41,7 +41,11 @@ type listeners struct {
 
 // gatewayListeners are all listeners of a Gateway, with the verdict on each.
 var gatewayListeners = incr.NewQuery("gateway listeners", func(c *incr.Context, k store.Key) *listeners {
-	if fleet := fleetOf.Get(c, k); fleet != k {
+	fleet := fleetOf.Get(c, k)
+	if fleet == (store.Key{}) {
+		return &listeners{}
+	}
+	if fleet != k {
 		if ls := mergedListeners.Get(c, fleet)[k]; ls != nil {
 			return ls
 		}
