@@ -19,6 +19,14 @@ var (
 		"No GatewayClass of the Gateway's gatewayClassName exists, or another controller owns it. Nothing is served for the Gateway. Create the class with this controller's controllerName.")
 	addressUnsupported = define("EG2003", finding.Error, accepted, "UnsupportedAddress", "address type not supported",
 		"Only addresses of the types IPAddress and Hostname can be asked for. The Gateway is not accepted. Remove the address or change its type.")
+	addressNotUsable = define("EG2004", finding.Error, programmed, "AddressNotUsable", "address cannot be assigned",
+		"spec.addresses asks for a hostname, which nothing here can assign, or for a value that is no IP address. The Gateway is served under the addresses that its status shows, and is not reported as programmed. Ask for an IP address that the Service can have, or for none.")
+	gatewayParameters = define("EG2005", finding.Error, accepted, "InvalidParameters", "Gateway of a merged class has parameters of its own",
+		"The EnvoyProxy of the GatewayClass puts all its Gateways on one fleet of proxies, which can run in one way only. The Gateway is left out. Remove its spec.infrastructure.parametersRef.")
+	proxyInvalid = define("EG2006", finding.Error, accepted, "InvalidParameters", "EnvoyProxy cannot be used",
+		"A field of the EnvoyProxy holds a value that cannot work. What runs by it is left as it is, and is still told of routes and endpoints; nothing new is started by it. Correct the field.")
+	proxyIgnored = define("EG2007", finding.Warning, "", "", "EnvoyProxy has fields without effect",
+		"egctl knows these fields and does not act on them yet. Everything else of the EnvoyProxy is in force.")
 	listenerProtocol = define("EG2010", finding.Error, accepted, "UnsupportedProtocol", "protocol not supported",
 		"A listener's protocol must be one of HTTP, HTTPS, TLS, TCP, UDP. The listener is left out; its neighbours are served.")
 	listenerProtocolConflict = define("EG2011", finding.Error, conflicted, "ProtocolConflict", "listeners of one port disagree on the protocol",
