@@ -35,7 +35,8 @@ const (
 
 // Options are those of an [Installer].
 type Options struct {
-	// Getter reaches the cluster.
+	// Getter reaches the cluster. Its limits should be generous: an installation
+	// asks for some hundred things.
 	Getter genericclioptions.RESTClientGetter
 	// Namespace is the release's.
 	Namespace string
@@ -66,8 +67,6 @@ func New(o Options) (*Installer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the cluster: %w", err)
 	}
-	// The client's own limits would be felt: there are many definitions.
-	config.QPS, config.Burst = 100, 200
 	i := &Installer{o: o, helm: &action.Configuration{}}
 	if i.client, err = kubernetes.NewForConfig(config); err != nil {
 		return nil, fmt.Errorf("connect to the cluster: %w", err)

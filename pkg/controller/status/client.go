@@ -47,6 +47,8 @@ func newClient(config *rest.Config, resource func(store.Kind) (schema.GroupVersi
 	s := runtime.NewScheme()
 	metav1.AddToGroupVersion(s, schema.GroupVersion{Version: "v1"})
 	config.NegotiatedSerializer = serializer.NewCodecFactory(s).WithoutConversion()
+	// It would warn of the name of a finalizer that the Gateway API has chosen.
+	config.WarningHandler = rest.NoWarnings{}
 	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	h, err := rest.HTTPClientFor(config)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/store"
 )
 
@@ -286,6 +287,26 @@ func TestAddressesThatDoNotFit(t *testing.T) {
 	}
 	if len(want.Addresses) != 18 || want.Conditions[0].Message != "Fine." || !want.Conditions[0].LastTransitionTime.IsZero() {
 		t.Error("the report was modified")
+	}
+}
+
+// TestEnvoyProxy demands that an entry that Envoy Gateway left, which bears no
+// name, is taken over rather than doubled.
+func TestEnvoyProxy(t *testing.T) {
+	p := &v1alpha1.EnvoyProxy{}
+	p.Namespace, p.ResourceVersion = "default", "7"
+	p.Status.Ancestors = []v1alpha1.EnvoyProxyAncestorStatus{
+		{AncestorRef: gateway.ParentReference{Name: "theirs"}}, {AncestorRef: gateway.ParentReference{Name: "web"}},
+	}
+	got, _, err := statusPatch(p, &gateway.PolicyStatus{Ancestors: []gateway.PolicyAncestorStatus{
+		{AncestorRef: gateway.ParentReference{Name: "web"}, ControllerName: ours},
+	}}, ours, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := body([]string{`{"op":"replace","path":"/status/ancestors/1","value":{"ancestorRef":{"name":"web"},"controllerName":"example.org/ours"}}`})
+	if text(got) != want {
+		t.Errorf("got %s, want %s", text(got), want)
 	}
 }
 

@@ -238,6 +238,7 @@ func (w *watcher) listWatch() *cache.ListWatch {
 				w.note(err)
 				return nil, err
 			}
+			w.source.reached()
 			return watch.Filter(events, func(e watch.Event) (watch.Event, bool) {
 				if e.Type == watch.Error {
 					return e, true
