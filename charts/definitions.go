@@ -1,24 +1,24 @@
 package charts
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/egctl/egctl/pkg/crds"
 )
 
-// extensions is where package crds keeps the definitions of egctl's own kinds,
-// which are of no channel of the Gateway API.
+// extensions stands for the definitions of egctl's own kinds, which are of no
+// channel of the Gateway API.
 const extensions = crds.Channel("extension")
 
 // definitions are the YAML files of a channel by name, without the admission
 // policy.
 func definitions(channel crds.Channel) (map[string][]byte, error) {
-	names, err := crds.Names(channel)
-	if errors.Is(err, fs.ErrNotExist) && channel == extensions {
-		return nil, nil
+	list, read := crds.Names, crds.YAML
+	if channel == extensions {
+		list = func(crds.Channel) ([]string, error) { return crds.ExtensionNames() }
+		read = func(_ crds.Channel, name string) ([]byte, error) { return crds.ExtensionYAML(name) }
 	}
+	names, err := list(channel)
 	if err != nil {
 		return nil, fmt.Errorf("list the definitions: %w", err)
 	}
@@ -27,7 +27,7 @@ func definitions(channel crds.Channel) (map[string][]byte, error) {
 		if name == policyFile {
 			continue
 		}
-		if out[name], err = crds.YAML(channel, name); err != nil {
+		if out[name], err = read(channel, name); err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
 	}
