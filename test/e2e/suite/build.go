@@ -23,10 +23,17 @@ const (
 	Helm4 = "helm.sh/helm/v4@v4.3.1"
 )
 
-// Image is that of the controller, built from this checkout.
-const Image = "docker.io/egctl/egctl:" + Version
+// OldVersion is one to upgrade from: the same program under an older name.
+const OldVersion = "v0.0.0-e1"
 
-func (s *Suite) imageFile() string { return filepath.Join(s.Dir, "egctl.tar") }
+// Images of the controller, built from this checkout.
+const (
+	Image    = "docker.io/egctl/egctl:" + Version
+	OldImage = "docker.io/egctl/egctl:" + OldVersion
+)
+
+// ImageFile is the tarball of the image.
+func (s *Suite) ImageFile() string { return filepath.Join(s.Dir, "egctl.tar") }
 
 // Egctl is the program, static as in the image.
 func (s *Suite) Egctl() string { return filepath.Join(s.Dir, "bin", "egctl") }
@@ -42,11 +49,11 @@ func (s *Suite) build(ctx context.Context) error {
 	if err := os.Symlink("egctl", plugin); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	spec, err := image.Egctl(s.Egctl(), Image)
+	spec, err := image.Egctl(s.Egctl(), Image, OldImage)
 	if err != nil {
 		return err
 	}
-	if err := image.Build(ctx, spec, s.imageFile()); err != nil {
+	if err := image.Build(ctx, spec, s.ImageFile()); err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "%6.1f s  build egctl and its image\n", time.Since(began).Seconds())

@@ -16,9 +16,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Defaults are the values of an installation that most tests share.
-const Defaults = ""
+// Defaults are the values of an installation that most tests share: the chart's,
+// but with a second replica to take over.
+const Defaults = "deployment: {replicas: 2}\n"
 
+// nothing is what is installed at first.
 const nothing = "\x00"
 
 // ControllerSelector finds the controller's pods, ProxySelector those of all

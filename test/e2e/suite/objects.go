@@ -40,7 +40,7 @@ func (s *Suite) Namespace(t *testing.T) string {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			s.dump(t, name)
+			s.Dump(t, name)
 		}
 		if err := s.Kube.CoreV1().Namespaces().Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
 			t.Error(err)
@@ -53,34 +53,37 @@ func (s *Suite) Namespace(t *testing.T) string {
 // are in this one. Objects without a namespace are deleted after the test.
 func (s *Suite) Apply(t *testing.T, namespace, manifest string) {
 	t.Helper()
-	objects, err := parse(manifest)
-	if err != nil {
-		t.Fatalf("%v in\n%s", err, manifest)
-	}
+	objects, err := s.TryApply(t.Context(), namespace, manifest)
 	for _, o := range objects {
-		r, err := s.resource(t.Context(), o, namespace)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.apply(t.Context(), r, o); err != nil {
-			t.Fatal(err)
-		}
-		if o.GetNamespace() == "" && o.GetKind() != "Namespace" {
+		if o.GetNamespace() == "" {
 			t.Cleanup(func() {
-				if err := r.Delete(context.Background(), o.GetName(), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+				if err := s.remove(context.Background(), o); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
-func (s *Suite) apply(ctx context.Context, r dynamic.ResourceInterface, o *unstructured.Unstructured) error {
-	_, err := r.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+// TryApply is Apply without a test. It returns the objects that were made.
+func (s *Suite) TryApply(ctx context.Context, namespace, manifest string) ([]*unstructured.Unstructured, error) {
+	objects, err := parse(manifest)
 	if err != nil {
-		return fmt.Errorf("apply %s %s: %w", o.GetKind(), o.GetName(), err)
+		return nil, fmt.Errorf("%w in\n%s", err, manifest)
 	}
-	return nil
+	for i, o := range objects {
+		r, err := s.resource(ctx, o, namespace)
+		if err == nil {
+			_, err = r.Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+		}
+		if err != nil {
+			return objects[:i], fmt.Errorf("apply %s %s: %w", o.GetKind(), o.GetName(), err)
+		}
+	}
+	return objects, nil
 }
 
 // Delete deletes the objects of a manifest.
@@ -91,14 +94,24 @@ func (s *Suite) Delete(t *testing.T, namespace, manifest string) {
 		t.Fatal(err)
 	}
 	for _, o := range objects {
-		r, err := s.resource(t.Context(), o, namespace)
-		if err != nil {
+		if o.GetNamespace() == "" {
+			o.SetNamespace(namespace)
+		}
+		if err := s.remove(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Delete(t.Context(), o.GetName(), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-			t.Fatalf("delete %s %s: %v", o.GetKind(), o.GetName(), err)
-		}
 	}
+}
+
+func (s *Suite) remove(ctx context.Context, o *unstructured.Unstructured) error {
+	r, err := s.resource(ctx, o, o.GetNamespace())
+	if err == nil {
+		err = r.Delete(ctx, o.GetName(), metav1.DeleteOptions{})
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete %s %s: %w", o.GetKind(), o.GetName(), err)
+	}
+	return nil
 }
 
 // resource finds where an object is written, and completes its namespace.

@@ -55,7 +55,6 @@ type Suite struct {
 	mutex     sync.Mutex
 	installed string
 	registry  *registryServer
-	helms     map[string]error
 }
 
 // Shared is the suite of a test package, started by the first test that needs it.
@@ -119,7 +118,7 @@ func start(ctx context.Context) (*Suite, error) {
 	}
 	s := &Suite{
 		Root: filepath.Join(filepath.Dir(file), "..", "..", ".."), Dir: filepath.Join(cache, "run", name),
-		keep: os.Getenv("EGCTL_E2E_KEEP") == "1", helms: map[string]error{},
+		keep: os.Getenv("EGCTL_E2E_KEEP") == "1", installed: nothing,
 	}
 	if err := os.MkdirAll(filepath.Join(s.Dir, "bin"), 0o755); err != nil {
 		return nil, err
@@ -167,7 +166,7 @@ func (s *Suite) connect(ctx context.Context) error {
 		return err
 	}
 	s.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(d))
-	if err := s.Cluster.LoadImage(ctx, s.imageFile()); err != nil {
+	if err := s.Cluster.LoadImage(ctx, s.ImageFile()); err != nil {
 		return err
 	}
 	return s.clean(ctx)
