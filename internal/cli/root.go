@@ -81,7 +81,7 @@ threshold of --fail-on.`,
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.AddCommand(
-		newQuickstart(s),
+		newQuickstart(s, version),
 		newInstall(s, version, install.Release),
 		newUpgrade(s, version),
 		newUninstall(s),
