@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -171,8 +172,10 @@ func gatewayProgrammed(c *incr.Context, k store.Key, g *gateway.Gateway, status 
 		return no(gateway.GatewayReasonPending, "waiting for the proxy to be created")
 	case infra.V.Unusable != "":
 		return no(gateway.GatewayReasonAddressNotUsable, infra.V.Unusable)
+	case infra.V.Failed:
+		return no(gateway.GatewayReasonNoResources, infra.V.Message)
 	case len(infra.V.Addresses) == 0:
-		return no(gateway.GatewayReasonAddressNotAssigned, "no address is assigned yet")
+		return no(gateway.GatewayReasonAddressNotAssigned, cmp.Or(infra.V.Message, "no address is assigned yet"))
 	case !infra.V.Ready:
 		return no(gateway.GatewayReasonNoResources, infra.V.Message)
 	default:
