@@ -19,6 +19,7 @@ TESTFLAGS ?=
 BENCHTIME ?= 1s
 EDITS ?= 300
 FUZZTIME ?= 30s
+CLUSTER ?=
 
 .PHONY: help
 help: ## Say what there is
@@ -41,6 +42,16 @@ test: envoy ## Run all tests
 	go vet $(PKG)
 	go test -timeout 20m $(TESTFLAGS) $(PKG)
 
+# The first time builds all of Kubernetes: ten minutes and more. CLUSTER are flags,
+# such as --name=mine.
+.PHONY: cluster-up
+cluster-up: envoy ## Start a real Kubernetes for tests (Linux, root); see test/cluster
+	cd test/cluster && go run ./cmd/cluster up $(CLUSTER)
+
+.PHONY: cluster-down
+cluster-down: ## Stop it and remove all that it had
+	cd test/cluster && go run ./cmd/cluster down $(CLUSTER)
+
 .PHONY: lint
 lint: ## Run golangci-lint (the first time builds it: a few minutes)
 	$(GOLANGCI_LINT) run ./...
@@ -59,7 +70,7 @@ bench: envoy ## Measure, and write the tables of docs/performance.md
 # Only the packages that have golden files know the flag.
 .PHONY: golden
 golden: ## Rewrite the golden files; read the diff before you commit it
-	grep -rlE --include='*_test.go' 'flag\.Bool\("update"' pkg \
+	grep -rlE --include='*_test.go' 'flag\.Bool\("update"' charts pkg \
 	  | xargs -n1 dirname | sort -u | sed 's,^,./,' \
 	  | xargs -I{} go test {} -update
 

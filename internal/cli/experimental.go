@@ -7,16 +7,23 @@ import (
 )
 
 // newExperimental groups the commands that Envoy Gateway's egctl has under this
-// name, for the scripts and habits that were made for it.
-func newExperimental(s Streams, _ string) *cobra.Command {
+// name, for the scripts and habits that were made for it, and new ones.
+func newExperimental(s Streams, version string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "experimental",
 		Aliases: []string{"x"},
 		Short:   "Commands as Envoy Gateway's egctl has them",
-		Long:    "Commands under the names and with the output of Envoy Gateway's egctl.",
-		RunE:    needsSubcommand,
+		Long:    "Commands under the names and with the output of Envoy Gateway's egctl, and new ones.",
+		Example: `  # Would egctl work in this cluster?
+  egctl x precheck`,
+		RunE: needsSubcommand,
 	}
-	cmd.AddCommand(newLegacyStatus(s))
+	cmd.AddCommand(
+		newInstall(s, version, "envoy-gateway"),
+		newUninstall(s),
+		newPrecheck(s),
+		newLegacyStatus(s),
+	)
 	return cmd
 }
 

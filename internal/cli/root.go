@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/egctl/egctl/pkg/install"
 )
 
 // Run executes the command line args, whose first element is the name by which
@@ -80,11 +82,15 @@ threshold of --fail-on.`,
 	root.SetErr(s.Err)
 	root.AddCommand(
 		newQuickstart(s),
+		newInstall(s, version, install.Release),
+		newUpgrade(s, version),
+		newUninstall(s),
 		newRun(s),
 		newTranslate(s),
 		newValidate(s, version),
 		newExplain(s),
 		newEcho(s),
+		newController(s),
 		newStatus(s),
 		newPortForward(s),
 		newExperimental(s, version),

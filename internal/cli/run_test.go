@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,11 +89,17 @@ spec:
 // serve runs egctl over a folder with one route, web.
 func serve(t *testing.T, more ...string) (p *process, f folder, port int) {
 	t.Helper()
+	return serveFrom(t, backend(t), more...)
+}
+
+// serveFrom is serve with another backend.
+func serveFrom(t *testing.T, backend string, more ...string) (p *process, f folder, port int) {
+	t.Helper()
 	needsEnvoy(t)
 	f, port = folder{t, t.TempDir()}, freePort(t)
 	f.write("gateway.yaml", gatewayOn(port))
 	f.write("web.yaml", route("web"))
-	p = launch(t, append([]string{"run", "-f", f.dir, "--backend", "web:8080=" + backend(t)}, more...)...)
+	p = launch(t, append([]string{"run", "-f", f.dir, "--backend", "web:8080=" + backend}, more...)...)
 	p.eventually("the route", func() bool { return status(port, "web.example.com", "/") == 200 })
 	return p, f, port
 }
@@ -103,14 +110,23 @@ func TestRunEndsGently(t *testing.T) {
 	egctl(t) // the build has temporary files of its own
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
-	p, _, port := serve(t)
+	arrived, proceed := make(chan struct{}), make(chan struct{})
+	web := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(arrived)
+			<-proceed
+		}
+	}))
+	t.Cleanup(web.Close)
+	p, _, port := serveFrom(t, web.Listener.Addr().String())
 	pids := p.children()
 	answer := make(chan int, 1)
-	go func() { answer <- status(port, "web.example.com", "/?delay=2s") }()
-	p.eventually("the request at the backend", func() bool { return established(port) })
+	go func() { answer <- status(port, "web.example.com", "/slow") }()
+	<-arrived
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+	time.AfterFunc(time.Second, func() { close(proceed) }) // whoever does not wait has ended by then
 	if got := <-answer; got != 200 {
 		t.Errorf("the request under way got %d", got)
 	}
@@ -122,22 +138,6 @@ func TestRunEndsGently(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}
-}
-
-// established says whether a client is connected to a port of this machine.
-func established(port int) bool {
-	data, err := os.ReadFile("/proc/net/tcp")
-	if err != nil {
-		time.Sleep(time.Second)
-		return true
-	}
-	for line := range strings.Lines(string(data)) {
-		f := strings.Fields(line)
-		if len(f) > 3 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) && f[3] == "01" {
-			return true
-		}
-	}
-	return false
 }
 
 // TestRunIsKilled: whatever ends egctl ends its Envoy.

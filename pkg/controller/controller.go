@@ -13,11 +13,13 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,11 +37,12 @@ type Source interface {
 	Run(ctx context.Context, emit func([]store.Change)) error
 }
 
-// Infrastructure runs the proxies of Gateways.
+// Infrastructure runs the proxies of fleets.
 type Infrastructure interface {
-	// Want says that a Gateway is to be served with a snapshot; nil: no longer.
-	// It must return soon. It is called again with each new snapshot.
-	Want(gateway store.Key, snapshot *xds.Snapshot)
+	// Want says what is to run for a fleet, first and whenever that is different;
+	// nil: nothing any more. The server has the fleet's snapshot by then. Want
+	// must return soon, and must not change the fleet.
+	Want(key store.Key, fleet *translate.Fleet)
 	// Stop ends what runs, gently, and returns when it has ended.
 	Stop(ctx context.Context) error
 }
@@ -57,7 +60,23 @@ type Options struct {
 	Server         *ads.Server
 	Infrastructure Infrastructure
 	Reporter       Reporter
-	Logger         *slog.Logger
+	// Served is told of each snapshot that the server has, after the
+	// infrastructure; nil: gone. It must return soon. Nobody need be told.
+	Served func(fleet store.Key, snapshot *xds.Snapshot)
+	// Updated is told of every update; nil: nobody is. It must return soon.
+	Updated func(Update)
+	Logger  *slog.Logger
+}
+
+// Update is what bringing the world up to date has taken.
+type Update struct {
+	// Kinds are those of the objects that differed, sorted.
+	Kinds []store.Kind
+	// Waited is how long the first of them had to wait, Took how long the update
+	// took then.
+	Waited, Took time.Duration
+	// Snapshots, Endpoints and Reports are numbers of results that differ.
+	Snapshots, Endpoints, Reports int
 }
 
 // Controller is made by [New] and run once.
@@ -67,50 +86,64 @@ type Controller struct {
 	pace       pace
 	refusals   *refusals
 	standing   *standing
-	// revision is the number of updates of the ADS server, which numbers them too.
-	revision uint64
 	// held are reports that wait for a verdict.
 	held      map[store.Key]translate.Report
 	heldSince time.Time
-	// watched says that something other than routes is refused, so that what
-	// proxies accept is of interest.
+	// watched says that something is refused without a route to blame, so that
+	// what proxies accept is of interest.
 	watched atomic.Bool
 
 	mu      sync.Mutex
 	pending []store.Change
-	events  []event
-	wake    chan struct{}
+	// since is when the first of what waits came.
+	since  time.Time
+	events []event
+	wake   chan struct{}
+	ready  chan struct{}
 }
 
 // event is something that happened to a proxy: a rejection or, if that is nil,
-// the acceptance of a type's resources as of a revision.
+// the acceptance of resources of a type.
 type event struct {
 	rejection *ads.Rejection
 	gateway   string
 	acked     xds.Type
-	revision  uint64
+	resources []*xds.Resource
 }
 
-// New returns a controller that has not started.
+// New returns a controller that has not started. It observes the server.
 func New(o Options) *Controller {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Controller{
+	c := &Controller{
 		o: o, translator: translate.New(o.Settings), refusals: newRefusals(),
 		standing: &standing{synced: o.Server.Synced, refused: map[refusedKey]refusedValue{}},
-		wake:     make(chan struct{}, 1),
+		wake:     make(chan struct{}, 1), ready: make(chan struct{}),
 	}
+	o.Server.Observe(observer{c})
+	return c
 }
 
 // Submit hands over changes from any goroutine. They take effect together with
 // whatever else is waiting.
 func (c *Controller) Submit(changes ...store.Change) {
 	c.mu.Lock()
+	c.arrived()
 	c.pending = append(c.pending, changes...)
 	c.mu.Unlock()
 	c.poke()
 }
+
+// arrived notes the time of the first thing that waits; the caller holds mu.
+func (c *Controller) arrived() {
+	if len(c.pending)+len(c.events) == 0 {
+		c.since = time.Now()
+	}
+}
+
+// Ready is closed once everything that there was at the start is served.
+func (c *Controller) Ready() <-chan struct{} { return c.ready }
 
 func (c *Controller) poke() {
 	select {
@@ -142,12 +175,16 @@ func (c *Controller) Run(ctx context.Context) error {
 		}()
 	}
 	first.Wait()
-	for ctx.Err() == nil {
+	if ctx.Err() == nil {
 		c.step()
+		close(c.ready)
+	}
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-c.wake:
 			c.pace.wait(ctx)
+			c.step()
 		}
 	}
 	sources.Wait()
@@ -164,16 +201,16 @@ func (c *Controller) Run(ctx context.Context) error {
 // step takes everything that waits and brings the world up to date.
 func (c *Controller) step() {
 	c.mu.Lock()
-	changes, events := c.pending, c.events
+	changes, events, since := c.pending, c.events, c.since
 	c.pending, c.events = nil, nil
 	c.mu.Unlock()
 
 	begin := time.Now()
 	changes = append(changes, forgotten(changes, c.translator.Store)...)
-	n := c.translator.Store.Apply(changes...)
+	kinds := c.translator.Store.Apply(changes...)
 	for _, e := range events {
 		// Each sees what the one before has led to.
-		n += c.translator.Store.Apply(c.handle(e)...)
+		kinds = append(kinds, c.translator.Store.Apply(c.handle(e)...)...)
 	}
 	c.watched.Store(len(c.standing.refused) > 0)
 	ch := c.translator.Update()
@@ -181,50 +218,65 @@ func (c *Controller) step() {
 		c.report(nil)
 	} else {
 		c.publish(ch)
-		c.o.Logger.Debug("updated", "changes", n, "gateways", len(ch.Snapshots), "endpoints", len(ch.Endpoints), "reports", len(ch.Reports), "took", time.Since(begin))
+		c.o.Logger.Debug("updated", "changes", len(kinds), "snapshots", len(ch.Snapshots), "fleets", len(ch.Fleets), "endpoints", len(ch.Endpoints), "reports", len(ch.Reports), "took", time.Since(begin))
 	}
 	if more := c.refusals.unmoved(c.translator.Store); len(more) > 0 {
 		c.Submit(more...)
 	}
-	c.pace.spent(time.Since(begin))
+	took := time.Since(begin)
+	c.pace.spent(took)
+	if c.o.Updated != nil && len(kinds) > 0 {
+		slices.SortFunc(kinds, func(a, b store.Kind) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Group, b.Group)) })
+		c.o.Updated(Update{
+			Kinds: slices.Compact(kinds), Waited: begin.Sub(since), Took: took,
+			Snapshots: len(ch.Snapshots), Endpoints: len(ch.Endpoints), Reports: len(ch.Reports),
+		})
+	}
 }
 
 // handle returns the changes that follow from an event.
 func (c *Controller) handle(e event) []store.Change {
-	switch {
-	case e.rejection == nil && e.acked == xds.RouteType:
-		return c.refusals.accepted(e.gateway, e.revision, c.translator.Store)
-	case e.rejection == nil:
-		return c.standing.review(e.gateway, e.acked)
-	case e.rejection.Type == xds.RouteType:
-		return c.refusals.refused(e.rejection, c.translator.Store)
-	default:
-		c.watched.Store(true) // before the state is looked at, so that no answer is missed
-		return c.standing.refuse(e.rejection)
+	if e.rejection == nil {
+		changes := c.standing.review(e.gateway, e.acked)
+		if e.acked == xds.RouteType {
+			changes = append(changes, c.refusals.accepted(e.gateway, e.resources, c.translator.Store)...)
+		}
+		return changes
 	}
+	if e.rejection.Type == xds.RouteType {
+		if changes, blamed := c.refusals.refused(e.rejection, c.translator.Store); blamed {
+			return changes
+		}
+	}
+	c.watched.Store(true) // before the state is looked at, so that no answer is missed
+	return c.standing.refuse(e.rejection)
 }
 
 // publish hands the differences to those who act on them. Infrastructure comes
 // after the server, so that a proxy that starts at once finds its snapshot.
 func (c *Controller) publish(ch translate.Changes) {
 	if len(ch.Snapshots)+len(ch.Endpoints) > 0 {
-		c.revision++
 		update := ads.Change{Endpoints: ch.Endpoints}
 		if len(ch.Snapshots) > 0 {
 			update.Snapshots = make(map[string]*xds.Snapshot, len(ch.Snapshots))
 			for k, s := range ch.Snapshots {
-				update.Snapshots[GatewayKey(k)] = s
-				c.refusals.sent(GatewayKey(k), s, c.revision)
+				update.Snapshots[translate.FleetName(k)] = s
+				c.refusals.sent(translate.FleetName(k), s)
 				if s == nil {
-					c.Submit(c.standing.gone(GatewayKey(k))...)
+					c.Submit(c.standing.gone(translate.FleetName(k))...)
 				}
 			}
 		}
 		c.o.Server.Update(update)
 	}
 	if c.o.Infrastructure != nil {
+		for k, f := range ch.Fleets {
+			c.o.Infrastructure.Want(k, f)
+		}
+	}
+	if c.o.Served != nil {
 		for k, s := range ch.Snapshots {
-			c.o.Infrastructure.Want(k, s)
+			c.o.Served(k, s)
 		}
 	}
 	c.report(ch.Reports)
@@ -253,21 +305,17 @@ func (c *Controller) report(reports map[store.Key]translate.Report) {
 	c.held = nil
 }
 
-// GatewayKey is the name of a Gateway's snapshot: "namespace/name", which is
-// also Envoy's node cluster.
-func GatewayKey(k store.Key) string { return k.Namespace + "/" + k.Name }
-
-// Observer hears of proxies for the controller; give it to the ADS server.
-func (c *Controller) Observer() ads.Observer { return observer{c} }
-
+// observer hears of proxies for the controller.
 type observer struct{ c *Controller }
 
 func (o observer) Connected(string, string)    {}
 func (o observer) Disconnected(string, string) {}
 
-func (o observer) Acked(gateway, _ string, t xds.Type, revision uint64) {
+func (o observer) Sent(string, string, xds.Type, int, int, int) {}
+
+func (o observer) Acked(gateway, _ string, t xds.Type, _ uint64, resources []*xds.Resource) {
 	if t == xds.RouteType || o.c.watched.Load() {
-		o.c.happened(event{gateway: gateway, acked: t, revision: revision})
+		o.c.happened(event{gateway: gateway, acked: t, resources: resources})
 	}
 }
 
@@ -278,6 +326,7 @@ func (o observer) Rejected(r ads.Rejection) {
 
 func (c *Controller) happened(e event) {
 	c.mu.Lock()
+	c.arrived()
 	c.events = append(c.events, e)
 	c.mu.Unlock()
 	c.poke()

@@ -1,7 +1,13 @@
 package controller
 
 import (
+	"maps"
 	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	ads "github.com/egctl/egctl/pkg/controller/xds"
 	"github.com/egctl/egctl/pkg/finding"
@@ -16,56 +22,53 @@ import (
 // once, which brings everybody else's changes into force; then they are let back
 // in by groups, of which those that Envoy refuses are divided: the routes that it
 // accepts stay, one that it refuses alone is a culprit.
+//
+// Which table is good is known from the proxies' answers, and from what they
+// report to hold when they connect. What a proxy holds of an earlier controller is
+// not known; see [trial.guess].
 type refusals struct {
 	gateways map[string]*trial
 }
 
-// maxSent is how many revisions of tables are kept for proxies to accept. If
-// one is slower, the oldest are taken as accepted with the next.
-const maxSent = 16
-
-// trial is the state of one Gateway. Revisions are numbers of updates of the ADS
-// server.
+// trial is the state of one Gateway. Tables are kept by name.
 type trial struct {
-	// sent are the route tables that were sent and not yet accepted.
-	sent []tables
-	// good were last accepted, and before are those before them: a table that
-	// waits for its clusters is not accepted yet though others of its revision are.
-	good, before []*xds.Resource
-	groups       [][]store.Key // left out, still to be let in
-	inside       []store.Key   // the group that is being tried
-	// since is the revision that let them in; 0: it is not sent yet.
-	since uint64
-}
-
-type tables struct {
-	revision uint64
-	list     []*xds.Resource
+	// newest were sent last; good were last accepted, and refused is what was last
+	// refused.
+	newest, good, refused map[string]*xds.Resource
+	groups                [][]store.Key // left out, still to be let in
+	inside                []store.Key   // the group that is being tried
+	// sent says that tables with the group have been sent, and waiting holds those
+	// that no proxy has accepted yet.
+	sent    bool
+	waiting map[string]bool
 }
 
 func newRefusals() *refusals { return &refusals{gateways: map[string]*trial{}} }
 
 // sent notes what is about to be sent to a Gateway's proxies.
-func (r *refusals) sent(gateway string, s *xds.Snapshot, revision uint64) {
+func (r *refusals) sent(gateway string, s *xds.Snapshot) {
 	if s == nil {
 		delete(r.gateways, gateway)
 		return
 	}
 	t := r.gateways[gateway]
 	if t == nil {
-		t = &trial{}
+		t = &trial{good: map[string]*xds.Resource{}, refused: map[string]*xds.Resource{}}
 		r.gateways[gateway] = t
 	}
-	if n := len(t.sent); n > 0 && xds.EqualResources(t.sent[n-1].list, s.Routes) || n == 0 && xds.EqualResources(t.good, s.Routes) {
-		return // there is nothing new to accept
+	before := t.newest
+	t.newest = make(map[string]*xds.Resource, len(s.Routes))
+	for _, table := range s.Routes {
+		t.newest[table.Name] = table
+		if t.inside != nil && !t.sent && !xds.Equal(before[table.Name], table) {
+			t.waiting[table.Name] = true
+		}
 	}
-	if len(t.sent) == maxSent {
-		t.sent = slices.Delete(t.sent, 0, 1)
-	}
-	t.sent = append(t.sent, tables{revision, s.Routes})
-	if t.inside != nil && t.since == 0 {
-		t.since = revision
-	}
+	gone := func(name string, _ *xds.Resource) bool { return t.newest[name] == nil }
+	maps.DeleteFunc(t.good, gone)
+	maps.DeleteFunc(t.refused, gone)
+	maps.DeleteFunc(t.waiting, func(name string, _ bool) bool { return t.newest[name] == nil })
+	t.sent = t.sent || len(t.waiting) > 0
 }
 
 // unmoved returns the changes that follow where letting routes in has changed no
@@ -73,8 +76,7 @@ func (r *refusals) sent(gateway string, s *xds.Snapshot, revision uint64) {
 func (r *refusals) unmoved(st *store.Store) []store.Change {
 	var changes []store.Change
 	for _, t := range r.gateways {
-		if t.inside != nil && t.since == 0 {
-			t.inside = nil
+		if t.inside != nil && len(t.waiting) == 0 {
 			changes = append(changes, t.next(st)...)
 		}
 	}
@@ -92,45 +94,66 @@ func (r *refusals) undecided() bool {
 	return false
 }
 
-// accepted returns the changes that follow from the acceptance of all route
-// tables of a revision. A Gateway that is gone has nothing to say any more.
-func (r *refusals) accepted(gateway string, revision uint64, st *store.Store) []store.Change {
+// accepted returns the changes that follow from a proxy's acceptance of route
+// tables. A Gateway that is gone has nothing to say any more.
+func (r *refusals) accepted(gateway string, list []*xds.Resource, st *store.Store) []store.Change {
 	t := r.gateways[gateway]
 	if t == nil {
 		return nil
 	}
-	n := 0
-	for n < len(t.sent) && t.sent[n].revision <= revision {
-		n++
-	}
-	if n > 0 {
-		t.before, t.good = t.good, t.sent[n-1].list
-		t.sent = slices.Delete(t.sent, 0, n)
-	}
-	if t.inside != nil {
-		if t.since == 0 || revision < t.since {
-			return nil // it is not the answer that is awaited
+	for _, table := range list {
+		newest := t.newest[table.Name]
+		if newest == nil {
+			continue
 		}
-		t.inside = nil
+		t.good[table.Name] = table
+		if xds.Equal(newest, table) {
+			delete(t.waiting, table.Name)
+			delete(t.refused, table.Name)
+		}
+	}
+	if t.inside != nil && (!t.sent || len(t.waiting) > 0) {
+		return nil // it is not the answer that is awaited
 	}
 	return t.next(st)
 }
 
-// refused returns the changes that follow from the refusal of route tables. The
-// routes of a Gateway that is gone are not blamed: others may serve them.
-func (r *refusals) refused(rej *ads.Rejection, st *store.Store) []store.Change {
+// refused returns the changes that follow from the refusal of route tables, and
+// whether routes are to blame at all. The routes of a Gateway that is gone are not
+// blamed: others may serve them.
+func (r *refusals) refused(rej *ads.Rejection, st *store.Store) (changes []store.Change, blamed bool) {
 	t := r.gateways[rej.Gateway]
 	if t == nil {
-		return nil
+		return nil, true
 	}
-	suspects := t.suspects(rej.Resources)
-	if tried := t.inside; tried != nil && t.since != 0 {
-		t.inside = nil
+	var suspects []store.Key
+	known, news := true, false
+	for _, table := range rej.Resources {
+		if !xds.Equal(t.newest[table.Name], table) || xds.Equal(t.refused[table.Name], table) {
+			continue // another is on its way, or another proxy has said the same
+		}
+		t.refused[table.Name], news = table, true
+		good := t.good[table.Name]
+		changed := changedRoutes(good, table)
+		if good == nil {
+			changed, known = t.guess(changed, st), false
+		}
+		for _, k := range changed {
+			if !slices.Contains(suspects, k) {
+				suspects = append(suspects, k)
+			}
+		}
+	}
+	if !news {
+		return nil, true
+	}
+	if tried := t.inside; tried != nil && t.sent {
+		t.inside, t.waiting, t.sent = nil, nil, false
 		if !slices.ContainsFunc(suspects, func(k store.Key) bool { return !slices.Contains(tried, k) }) {
 			if len(tried) > 1 {
 				t.groups = append(halves(tried), t.groups...)
 			}
-			return reject(st, rej.Message, tried...)
+			return reject(st, rej.Message, tried...), true
 		}
 		for _, k := range tried { // others have changed too: everybody is under suspicion
 			if !slices.Contains(suspects, k) {
@@ -138,27 +161,61 @@ func (r *refusals) refused(rej *ads.Rejection, st *store.Store) []store.Change {
 			}
 		}
 	}
-	if len(suspects) > 1 { // else nobody else can have done it
+	switch {
+	case len(suspects) > 1:
 		t.groups = append(halves(suspects), t.groups...)
+	case len(suspects) == 1 && !known:
+		t.groups = append([][]store.Key{suspects}, t.groups...)
 	}
-	return reject(st, rej.Message, suspects...)
+	// One that alone has changed is to blame: nobody else can have done it.
+	return reject(st, rej.Message, suspects...), len(suspects) > 0
 }
 
-// suspects lists the routes that differ from what was last accepted.
-func (t *trial) suspects(refused []*xds.Resource) []store.Key {
-	var keys []store.Key
-	for _, res := range refused {
-		changed := changedRoutes(find(t.good, res.Name), res)
-		if len(changed) == 0 {
-			changed = changedRoutes(find(t.before, res.Name), res)
-		}
-		for _, k := range changed {
-			if !slices.Contains(keys, k) {
-				keys = append(keys, k)
-			}
+// guess picks suspects from the routes of a table of which no good version is
+// known: after a restart of the controller, say, while proxies run on with what
+// they have. Those that a controller has reported as accepted in their present
+// generation are above suspicion, if there are others. If not, all have been in
+// force once, and leaving all of them out would end what works: then the youngest
+// is left out, then more, twice as many each time, until a proxy accepts.
+func (t *trial) guess(keys []store.Key, st *store.Store) []store.Key {
+	var fresh []store.Key
+	for _, k := range keys {
+		if !confirmed(st.Peek(k)) {
+			fresh = append(fresh, k)
 		}
 	}
-	return keys
+	if len(fresh) > 0 {
+		return fresh
+	}
+	out := 0
+	for _, g := range t.groups {
+		out += len(g)
+	}
+	slices.SortStableFunc(keys, func(a, b store.Key) int { return created(st, b).Compare(created(st, a)) })
+	return keys[:min(len(keys), max(1, out))]
+}
+
+func created(st *store.Store, k store.Key) time.Time {
+	if o := st.Peek(k); o != nil {
+		return o.GetCreationTimestamp().Time
+	}
+	return time.Time{}
+}
+
+// confirmed says whether the status of a route tells that its present generation
+// was accepted by every parent that has a say in it.
+func confirmed(o store.Object) bool {
+	status := store.RouteStatus(o)
+	if status == nil || len(status.Parents) == 0 {
+		return false
+	}
+	for _, p := range status.Parents {
+		c := meta.FindStatusCondition(p.Conditions, string(gateway.RouteConditionAccepted))
+		if c == nil || c.Status != metav1.ConditionTrue || c.ObservedGeneration != o.GetGeneration() {
+			return false
+		}
+	}
+	return true
 }
 
 func halves(keys []store.Key) [][]store.Key {
@@ -168,6 +225,7 @@ func halves(keys []store.Key) [][]store.Key {
 
 // next lets the next group in: those of it that are still there and left out.
 func (t *trial) next(st *store.Store) []store.Change {
+	t.inside, t.waiting, t.sent = nil, map[string]bool{}, false
 	for len(t.groups) > 0 {
 		group := t.groups[0]
 		t.groups = t.groups[1:]
@@ -179,7 +237,6 @@ func (t *trial) next(st *store.Store) []store.Change {
 			}
 		}
 		if t.inside != nil {
-			t.since = 0
 			return changes
 		}
 	}

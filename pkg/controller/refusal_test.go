@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	ads "github.com/egctl/egctl/pkg/controller/xds"
@@ -43,8 +44,8 @@ func (b *bench) put(changes ...store.Change) {
 	b.tr.Store.Apply(changes...)
 	for k, s := range b.tr.Update().Snapshots {
 		b.revision++
-		b.gw = GatewayKey(k)
-		b.r.sent(b.gw, s, b.revision)
+		b.gw = translate.FleetName(k)
+		b.r.sent(b.gw, s)
 		b.table = s.Routes[0]
 	}
 	if more := b.r.unmoved(b.tr.Store); len(more) > 0 {
@@ -66,11 +67,20 @@ func (b *bench) answer() {
 	b.answers++
 	for _, name := range b.inTable() {
 		if b.bad[name] {
-			b.put(b.r.refused(&ads.Rejection{Gateway: b.gw, Type: xds.RouteType, Message: "no good", Resources: []*xds.Resource{b.table}}, b.tr.Store)...)
+			b.refuse(b.table)
 			return
 		}
 	}
-	b.put(b.r.accepted(b.gw, b.revision, b.tr.Store)...)
+	b.accept(b.table)
+}
+
+func (b *bench) accept(table *xds.Resource) {
+	b.put(b.r.accepted(b.gw, []*xds.Resource{table}, b.tr.Store)...)
+}
+
+func (b *bench) refuse(table *xds.Resource) {
+	changes, _ := b.r.refused(&ads.Rejection{Gateway: b.gw, Type: xds.RouteType, Message: "no good", Resources: []*xds.Resource{table}}, b.tr.Store)
+	b.put(changes...)
 }
 
 // settle has Envoy answer until nothing is undecided.
@@ -182,10 +192,10 @@ func seq(n int) []int {
 func TestAnswersToOlderTables(t *testing.T) {
 	b := newBench(t, 10)
 	b.put(edited(1, 2))
-	older := b.revision
+	older := b.table
 	b.bad[name(2)] = true
 	b.put(edited(2, 2))
-	b.put(b.r.accepted(b.gw, older, b.tr.Store)...)
+	b.accept(older)
 	b.answers = 0
 	b.settle()
 	if got := b.rejected(); got != name(2) || b.answers > 2 {
@@ -198,9 +208,9 @@ func TestAnswersToOlderTables(t *testing.T) {
 	b.bad[name(1)] = true
 	b.put(edited(1, 2), edited(2, 2))
 	b.answer() // refused: both are out
-	out := b.revision
+	out := b.table
 	b.answer() // accepted: the first comes in
-	b.put(b.r.accepted(b.gw, out, b.tr.Store)...)
+	b.accept(out)
 	b.answers = 0
 	b.settle()
 	if got := b.rejected(); got != name(1) || b.answers > 4 {
@@ -247,12 +257,90 @@ func TestNamesakes(t *testing.T) {
 func TestLateRefusal(t *testing.T) {
 	b := newBench(t, 3)
 	table := b.table
-	b.r.sent(b.gw, nil, b.revision+1)
-	b.put(b.r.refused(&ads.Rejection{Gateway: b.gw, Type: xds.RouteType, Resources: []*xds.Resource{table}}, b.tr.Store)...)
+	b.r.sent(b.gw, nil)
+	b.refuse(table)
 	if got := b.rejected(); got != "" {
 		t.Errorf("left out %v", got)
 	}
-	if b.r.accepted(b.gw, b.revision, b.tr.Store); len(b.r.gateways) > 0 {
+	if b.accept(table); len(b.r.gateways) > 0 {
 		t.Error("a Gateway that is gone is remembered")
+	}
+}
+
+// TestAnotherProxyRefuses: a second proxy says what the first has said, or says it
+// late. That accuses nobody else.
+func TestAnotherProxyRefuses(t *testing.T) {
+	b := newBench(t, 10)
+	b.bad[name(1)] = true
+	b.put(edited(1, 2), edited(2, 2))
+	bad := b.table
+	rejection := &ads.Rejection{Gateway: b.gw, Type: xds.RouteType, Resources: []*xds.Resource{bad}}
+	changes, _ := b.r.refused(rejection, b.tr.Store)
+	if again, blamed := b.r.refused(rejection, b.tr.Store); len(again) > 0 || !blamed {
+		t.Errorf("the second refusal leads to %v", again)
+	}
+	b.put(changes...)
+	b.answer()
+	b.refuse(bad)
+	b.settle()
+	if got := b.rejected(); got != name(1) {
+		t.Errorf("rejected are %q, want %q", got, name(1))
+	}
+}
+
+// restarted is a bench whose controller has just started: it does not know what
+// the proxies run. The routes have been accepted before, as their status says, but
+// for those that are fresh.
+func restarted(t *testing.T, routes int, bad string, fresh ...int) *bench {
+	b := newBench(t, routes)
+	b.r, b.bad = newRefusals(), map[string]bool{bad: true}
+	f := testworld.Fleet{Gateways: 1, Routes: routes}
+	var changes []store.Change
+	for i := range routes {
+		r := f.Route(i, 2)
+		r.Generation = 2
+		r.CreationTimestamp = metav1.Unix(int64(1000+i), 0)
+		observed := int64(2)
+		if slices.Contains(fresh, i) {
+			observed = 1
+		}
+		r.Status.Parents = []gateway.RouteParentStatus{{Conditions: []metav1.Condition{{Type: "Accepted", Status: metav1.ConditionTrue, ObservedGeneration: observed}}}}
+		changes = append(changes, store.Put(r))
+	}
+	b.put(changes...)
+	return b
+}
+
+// TestRestart: after a restart of the controller a table is refused of which no
+// good version is known. What works is not taken away to find the culprit.
+func TestRestart(t *testing.T) {
+	for title, tc := range map[string]struct {
+		culprit int
+		fresh   []int
+		out     int // routes that are left out at most at any time
+	}{
+		"changed meanwhile":    {3, []int{3, 7}, 2},
+		"youngest":             {39, nil, 1},
+		"among the youngest":   {36, nil, 4},
+		"it could be anybody":  {0, nil, 40},
+		"nothing known at all": {5, seq(40), 40},
+	} {
+		t.Run(title, func(t *testing.T) {
+			b := restarted(t, 40, name(tc.culprit), tc.fresh...)
+			most := 0
+			for n := 0; n == 0 || b.r.undecided(); n++ {
+				b.answer()
+				most = max(most, 40-len(b.inTable()))
+				if n > 200 {
+					t.Fatal("it never ends")
+				}
+			}
+			if got := b.rejected(); got != name(tc.culprit) {
+				t.Errorf("rejected are %q, want %q", got, name(tc.culprit))
+			}
+			if most > tc.out {
+				t.Errorf("%d routes were left out, want at most %d", most, tc.out)
+			}
+		})
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/egctl/egctl/pkg/translate/xds"
 )
 
-// standing keeps what proxies refuse at present of all types but routes, such as
-// a listener whose port is taken. Envoy keeps what it last accepted, so nothing
+// standing keeps what proxies refuse at present and no route is to blame for, such
+// as a listener whose port is taken. Envoy keeps what it last accepted, so nothing
 // is left out; the objects behind get a Refusal until Envoy accepts the resource
 // or it is gone.
 type standing struct {

@@ -11,15 +11,6 @@ import (
 	"github.com/egctl/egctl/pkg/translate/xds"
 )
 
-func find(list []*xds.Resource, name string) *xds.Resource {
-	for _, r := range list {
-		if r.Name == name {
-			return r
-		}
-	}
-	return nil
-}
-
 // changedRoutes lists the route objects behind the differences of two tables.
 func changedRoutes(good, refused *xds.Resource) []store.Key {
 	before := map[string]*route.Route{}

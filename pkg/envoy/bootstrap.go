@@ -150,29 +150,21 @@ func xdsCluster(o BootstrapOptions) (*clusterv3.Cluster, error) {
 			discovery = clusterv3.Cluster_STRICT_DNS
 		}
 	}
-	http2, err := anypb.New(&httpv3.HttpProtocolOptions{
-		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
-				// Without it a proxy could wait for ever on a connection whose
-				// other end is gone, and miss every change.
-				ConnectionKeepalive: &corev3.KeepaliveSettings{
-					Interval: durationpb.New(30 * time.Second),
-					Timeout:  durationpb.New(5 * time.Second),
-				},
-			}},
-		}},
+	// Without it a proxy could wait for ever on a connection whose other end is
+	// gone, and miss every change.
+	http2, err := http2Options(&corev3.KeepaliveSettings{
+		Interval: durationpb.New(30 * time.Second),
+		Timeout:  durationpb.New(5 * time.Second),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("envoy bootstrap: %w", err)
+		return nil, err
 	}
 	return &clusterv3.Cluster{
-		Name:                 XDSCluster,
-		ConnectTimeout:       durationpb.New(10 * time.Second),
-		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: discovery},
-		TransportSocket:      o.XDSTransportSocket,
-		TypedExtensionProtocolOptions: map[string]*anypb.Any{
-			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2,
-		},
+		Name:                          XDSCluster,
+		ConnectTimeout:                durationpb.New(10 * time.Second),
+		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: discovery},
+		TransportSocket:               o.XDSTransportSocket,
+		TypedExtensionProtocolOptions: http2,
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{
 			ClusterName: XDSCluster,
 			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
@@ -180,6 +172,18 @@ func xdsCluster(o BootstrapOptions) (*clusterv3.Cluster, error) {
 			}}}},
 		},
 	}, nil
+}
+
+// http2Options make a cluster speak HTTP/2.
+func http2Options(keepalive *corev3.KeepaliveSettings) (map[string]*anypb.Any, error) {
+	options, err := pack(&httpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+			ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+				Http2ProtocolOptions: &corev3.Http2ProtocolOptions{ConnectionKeepalive: keepalive},
+			},
+		}},
+	})
+	return map[string]*anypb.Any{httpOptionsKey: options}, err
 }
 
 func overloadManager(maxConnections int64) (*overloadv3.OverloadManager, error) {

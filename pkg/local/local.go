@@ -19,7 +19,6 @@ import (
 	ads "github.com/egctl/egctl/pkg/controller/xds"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
-	"github.com/egctl/egctl/pkg/translate/xds"
 )
 
 // Options configure a gateway on this machine.
@@ -80,13 +79,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	settings.ExclusivePorts = true
 	console := newConsole(o.Err, o.Color)
 
-	var ctl *controller.Controller
 	server := ads.NewServer(ads.Options{
 		Identify:  local.Identify,
-		Observer:  deferred{func() ads.Observer { return ctl.Observer() }},
 		Logger:    o.Logger,
 		DrainTime: o.DrainTime,
 	})
+	var ctl *controller.Controller
 	// The proxies outlive ctx: they are drained after it has ended.
 	proxies := local.New(context.WithoutCancel(ctx), local.Options{
 		Dir: o.Dir, Binary: o.Envoy, Address: reachable(o.Listen), LogLevel: o.LogLevel, Concurrency: o.Concurrency,
@@ -94,9 +92,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		Submit: func(changes ...store.Change) { ctl.Submit(changes...) },
 		Failed: func(gateway store.Key, err error) { console.say("error: %s: %v", gateway, err) },
 	})
-	infra := &announced{Proxies: proxies, console: console, server: server, ctx: ctx, ready: o.Ready}
+	told := &announced{console: console, server: server, ctx: ctx, ready: o.Ready}
 	ctl = controller.New(controller.Options{
-		Settings: settings, Sources: sources(&o, console), Server: server, Infrastructure: infra, Reporter: console, Logger: o.Logger,
+		Settings: settings, Sources: sources(&o, console), Server: server, Infrastructure: proxies, Served: told.served, Reporter: console, Logger: o.Logger,
 	})
 	return ctl.Run(ctx)
 }
@@ -138,14 +136,4 @@ func reachable(listen string) string {
 	default:
 		return listen
 	}
-}
-
-// deferred lets the server be made before the controller that observes it.
-type deferred struct{ get func() ads.Observer }
-
-func (d deferred) Connected(gateway, node string)    { d.get().Connected(gateway, node) }
-func (d deferred) Disconnected(gateway, node string) { d.get().Disconnected(gateway, node) }
-func (d deferred) Rejected(r ads.Rejection)          { d.get().Rejected(r) }
-func (d deferred) Acked(gateway, node string, t xds.Type, version uint64) {
-	d.get().Acked(gateway, node, t, version)
 }

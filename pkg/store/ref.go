@@ -23,6 +23,24 @@ func CommonRouteSpec(o Object) *gateway.CommonRouteSpec {
 	}
 }
 
+// RouteStatus returns the status of a route; nil for other kinds.
+func RouteStatus(o Object) *gateway.RouteStatus {
+	switch r := o.(type) {
+	case *gateway.HTTPRoute:
+		return &r.Status.RouteStatus
+	case *gateway.GRPCRoute:
+		return &r.Status.RouteStatus
+	case *gateway.TLSRoute:
+		return &r.Status.RouteStatus
+	case *gateway.TCPRoute:
+		return &r.Status.RouteStatus
+	case *gateway.UDPRoute:
+		return &r.Status.RouteStatus
+	default:
+		return nil
+	}
+}
+
 // RouteHostnames returns the hostnames of a route; nil for kinds without.
 func RouteHostnames(o Object) []gateway.Hostname {
 	switch r := o.(type) {

@@ -63,10 +63,10 @@ func Put(o Object) Change { return Change{Key: KeyOf(o), Object: o} }
 func Delete(k Key) Change { return Change{Key: k} }
 
 // Apply makes all changes at once: no function sees some of them only. It
-// returns how many were changes to anything but status and bookkeeping.
-func (s *Store) Apply(changes ...Change) int {
+// returns the kind of each that changed anything but status and bookkeeping.
+func (s *Store) Apply(changes ...Change) []Kind {
 	var touched []*incr.Cell
-	n := 0
+	var changed []Kind
 	for _, ch := range changes {
 		sl := s.slots[ch.Key]
 		if sl == nil {
@@ -80,7 +80,7 @@ func (s *Store) Apply(changes ...Change) int {
 		if old == nil && ch.Object == nil || old != nil && ch.Object != nil && sameInput(old, ch.Object) {
 			continue
 		}
-		n++
+		changed = append(changed, ch.Key.Kind)
 		touched = append(touched, &sl.cell)
 		for _, ix := range s.indexesOf(ch.Key.Kind) {
 			touched = ix.update(ch.Key, old, ch.Object, touched)
@@ -95,7 +95,7 @@ func (s *Store) Apply(changes ...Change) int {
 	if len(touched) > 0 {
 		s.db.Touch(touched...)
 	}
-	return n
+	return changed
 }
 
 func (s *Store) newSlot(k Key) *slot {

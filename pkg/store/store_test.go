@@ -77,23 +77,23 @@ func TestStatusIsNoInput(t *testing.T) {
 		r.Spec.Hostnames = []gateway.Hostname{hostname}
 		return r
 	}
-	if n := s.Apply(store.Put(version(1, "1", "a"))); n != 1 {
+	if n := len(s.Apply(store.Put(version(1, "1", "a")))); n != 1 {
 		t.Errorf("a new object counts as %d changes", n)
 	}
 	written := version(1, "2", "a")
 	written.Status.Parents = []gateway.RouteParentStatus{{ControllerName: "x"}}
-	if n := s.Apply(store.Put(written)); n != 0 {
+	if n := len(s.Apply(store.Put(written))); n != 0 {
 		t.Error("a written status counts as a change")
 	}
 	if got := s.Peek(store.KeyOf(written)); got != store.Object(written) {
 		t.Error("the live object is not the one last written")
 	}
-	if n := s.Apply(store.Put(version(2, "3", "b"))); n != 1 {
+	if n := len(s.Apply(store.Put(version(2, "3", "b")))); n != 1 {
 		t.Error("a new generation does not count as a change")
 	}
 	again := version(2, "4", "b")
 	again.UID = "another"
-	if n := s.Apply(store.Put(again)); n != 1 {
+	if n := len(s.Apply(store.Put(again))); n != 1 {
 		t.Error("an object that was deleted and made again does not count as a change")
 	}
 }

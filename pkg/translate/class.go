@@ -4,13 +4,19 @@ import (
 	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/incr"
 	"github.com/egctl/egctl/pkg/store"
 )
 
+// classKey is the GatewayClass of a name.
+func classKey(name string) store.Key {
+	return store.ID{Kind: store.GatewayClass, Name: name}.Key()
+}
+
 // managedClass says whether a GatewayClass exists and is ours.
 var managedClass = incr.NewQuery("managed class", func(c *incr.Context, name string) bool {
-	class, ok := store.Get[*gateway.GatewayClass](c, store.ID{Kind: store.GatewayClass, Name: name}.Key())
+	class, ok := store.Get[*gateway.GatewayClass](c, classKey(name))
 	return ok && string(class.Spec.ControllerName) == settings(c).ControllerName
 }, incr.Equal[string](equal[bool]))
 
@@ -64,7 +70,7 @@ func parametersIssues(c *incr.Context, from store.Key, field string, to store.Ke
 		return []issue{classParameters.at(from, field, "refer to an EnvoyProxy of the group "+store.EnvoyProxy.Group,
 			"parameters of kind %s are not supported", to.Kind)}
 	}
-	if _, ok := store.Get[*store.EnvoyProxyObject](c, to); !ok {
+	if _, ok := store.Get[*v1alpha1.EnvoyProxy](c, to); !ok {
 		return []issue{classParameters.at(from, field, "", "%s does not exist", to)}
 	}
 	return nil

@@ -15,7 +15,7 @@ var gatewayIssues = incr.NewQuery("gateway issues", func(c *incr.Context, k stor
 		return nil
 	}
 	var issues []issue
-	if class, ok := store.Get[*gateway.GatewayClass](c, store.ID{Kind: store.GatewayClass, Name: string(g.Spec.GatewayClassName)}.Key()); ok {
+	if class, ok := store.Get[*gateway.GatewayClass](c, classKey(string(g.Spec.GatewayClassName))); ok {
 		for _, i := range classIssues(c, class) {
 			issues = append(issues, classParameters.at(k, "spec.gatewayClassName", "", "GatewayClass %s is not accepted: %s", class.Name, i.Message))
 		}
@@ -36,7 +36,7 @@ var gatewayIssues = incr.NewQuery("gateway issues", func(c *incr.Context, k stor
 	return issues
 })
 
-// gatewayAccepted says whether anything may be served for a Gateway.
+// gatewayAccepted says whether a Gateway is as it has to be.
 var gatewayAccepted = incr.NewQuery("gateway accepted", func(c *incr.Context, k store.Key) bool {
 	if _, ok := managedGateway(c, k); !ok {
 		return false
@@ -48,6 +48,38 @@ var gatewayAccepted = incr.NewQuery("gateway accepted", func(c *incr.Context, k 
 	}
 	return true
 }, incr.Equal[store.Key](equal[bool]))
+
+// gatewayServed says whether anything may be served for a Gateway. Parameters
+// that cannot be used say how proxies are to run. They keep proxies from being
+// started or changed, but those that run are told of routes and endpoints as
+// before: to take their listeners away would punish the clients.
+var gatewayServed = incr.NewQuery("gateway served", func(c *incr.Context, k store.Key) bool {
+	if _, ok := managedGateway(c, k); !ok {
+		return false
+	}
+	for _, i := range gatewayIssues.Get(c, k) {
+		if i.condition == accepted && i.Code != classParameters.id {
+			return false
+		}
+	}
+	return true
+}, incr.Equal[store.Key](equal[bool]))
+
+// frozen says why what runs for a fleet is to be left as it is.
+func frozen(c *incr.Context, fleet store.Key) string {
+	var issues []issue
+	if class, ok := store.Get[*gateway.GatewayClass](c, fleet); ok {
+		issues = classIssues(c, class)
+	} else {
+		issues = gatewayIssues.Get(c, fleet)
+	}
+	for _, i := range issues {
+		if i.condition == accepted {
+			return i.Message
+		}
+	}
+	return ""
+}
 
 // clientCertificate is the key pair that a Gateway shows to backends.
 type clientCertificate struct {

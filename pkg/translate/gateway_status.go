@@ -27,7 +27,7 @@ func classStatus(c *incr.Context, class *gateway.GatewayClass) (any, []issue) {
 func gatewayStatus(c *incr.Context, k store.Key, g *gateway.Gateway) (any, []issue) {
 	if !managedClass.Get(c, string(g.Spec.GatewayClassName)) {
 		var issues []issue
-		if _, ok := store.Get[*gateway.GatewayClass](c, store.ID{Kind: store.GatewayClass, Name: string(g.Spec.GatewayClassName)}.Key()); !ok {
+		if _, ok := store.Get[*gateway.GatewayClass](c, classKey(string(g.Spec.GatewayClassName))); !ok {
 			issues = append(issues, classNotFound.at(k, "spec.gatewayClassName", "create the GatewayClass", "GatewayClass %s does not exist", g.Spec.GatewayClassName))
 		}
 		return nil, issues
@@ -150,7 +150,7 @@ func gatewayProgrammed(c *incr.Context, k store.Key, g *gateway.Gateway, status 
 	no := func(reason gateway.GatewayConditionReason, message string) metav1.Condition {
 		return condition(programmed, false, string(reason), message, g.Generation)
 	}
-	infra, known := store.Get[*store.Value[Infrastructure]](c, InfrastructureKey(k))
+	infra, known := store.Get[*store.Value[Infrastructure]](c, InfrastructureKey(fleetOf.Get(c, k)))
 	if known {
 		for _, a := range infra.V.Addresses {
 			t := gateway.IPAddressType

@@ -102,7 +102,7 @@ func portIssues(c *incr.Context, owner store.Key, own []*listener) []issue {
 	var issues []issue
 	for _, l := range own {
 		if message, bad := refusedPort(c, owner, l); bad {
-			i := envoyRejected.at(owner, path(l.Path, "port"), "free the port, or take another", "port %d: %s", settings(c).BoundPort(l.Port), message)
+			i := envoyRejected.at(owner, path(l.Path, "port"), "free the port, or take another", "port %d: %s", l.Bound, message)
 			i.condition, i.reason = programmed, string(gateway.ListenerReasonInvalid)
 			issues = append(issues, i)
 		}

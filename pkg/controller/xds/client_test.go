@@ -38,7 +38,7 @@ func byNodeCluster(_ context.Context, node *corev3.Node) (string, error) {
 }
 
 // serve starts a server on a unix socket and returns it with the socket's path.
-func serve(t *testing.T, o xds.Options) (*xds.Server, string) {
+func serve(t *testing.T, o xds.Options, observers ...xds.Observer) (*xds.Server, string) {
 	t.Helper()
 	if o.Identify == nil {
 		o.Identify = byNodeCluster
@@ -49,6 +49,9 @@ func serve(t *testing.T, o xds.Options) (*xds.Server, string) {
 		t.Fatal(err)
 	}
 	server := xds.NewServer(o)
+	for _, o := range observers {
+		server.Observe(o)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ctx, listener) }()
@@ -210,9 +213,10 @@ func (r *recorder) note(format string, args ...any) {
 }
 func (r *recorder) Connected(g, n string)    { r.note("connected %s %s", g, n) }
 func (r *recorder) Disconnected(g, n string) { r.note("disconnected %s %s", g, n) }
-func (r *recorder) Acked(g, _ string, t encoded.Type, v uint64) {
+func (r *recorder) Acked(g, _ string, t encoded.Type, v uint64, _ []*encoded.Resource) {
 	r.note("acked %s %s %d", g, t[strings.LastIndex(string(t), ".")+1:], v)
 }
+func (r *recorder) Sent(string, string, encoded.Type, int, int, int) {}
 func (r *recorder) Rejected(x xds.Rejection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

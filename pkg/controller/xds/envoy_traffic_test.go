@@ -127,7 +127,7 @@ func TestEnvoyWarmsAChangedClusterAtOnce(t *testing.T) {
 func TestEnvoyRefuses(t *testing.T) {
 	envoyPath(t)
 	rec := &recorder{}
-	s, socket := serve(t, xds.Options{Observer: rec})
+	s, socket := serve(t, xds.Options{}, rec)
 	port, second := freePort(t), freePort(t)
 	eds := assignment(t, "a", backend(t, "backend"))
 	l := httpListener(t, "http", port, "routes")

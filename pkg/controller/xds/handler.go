@@ -70,6 +70,7 @@ func (v *service) DeltaAggregatedResources(conn discoveryv3.AggregatedDiscoveryS
 	for {
 		send, wake := st.step()
 		for _, r := range send {
+			st.server.observer.Sent(st.key, st.nodeID, r.kind.url(), len(r.resources), len(r.removed), r.size())
 			if err := conn.Send(r.message()); err != nil {
 				return ended(err)
 			}
@@ -87,6 +88,11 @@ func (v *service) DeltaAggregatedResources(conn discoveryv3.AggregatedDiscoveryS
 			return ended(err)
 		case <-v.stopped:
 			return status.Error(codes.Unavailable, errStopped.Error())
+		case <-ctx.Done():
+			if err := context.Cause(ctx); errors.Is(err, errOld) {
+				return status.Error(codes.Unavailable, err.Error())
+			}
+			return ended(status.FromContextError(ctx.Err()).Err())
 		}
 	}
 }
@@ -130,18 +136,32 @@ func (st *stream) handle(req *discoveryv3.DeltaDiscoveryRequest) {
 	st.mu.Lock()
 	st.drain(time.Now())
 	a := st.machine.request(k, req, time.Now())
+	recognised, revision := st.machine.recognised, st.machine.revision
+	st.machine.recognised = nil
 	st.mu.Unlock()
 	st.server.mu.RUnlock()
+	st.reconnected(recognised, revision)
 	switch {
 	case a == nil:
 	case a.acked:
-		st.server.observer.Acked(st.key, st.nodeID, k.url(), a.revision)
+		st.server.observer.Acked(st.key, st.nodeID, k.url(), a.revision, a.accepted)
 	case a.blamed:
 		st.server.logger.Warn("proxy refused configuration", "gateway", st.key, "node", st.nodeID,
 			"type", k.url(), "resources", len(a.refused), "message", a.message)
 		st.server.observer.Rejected(Rejection{
 			Gateway: st.key, NodeID: st.nodeID, Type: k.url(), Message: a.message, Resources: a.refused,
 		})
+	}
+}
+
+// reconnected reports what the proxy was found to hold already.
+func (st *stream) reconnected(recognised []*encoded.Resource, revision uint64) {
+	byType := map[encoded.Type][]*encoded.Resource{}
+	for _, r := range recognised {
+		byType[r.Type] = append(byType[r.Type], r)
+	}
+	for t, list := range byType {
+		st.server.observer.Acked(st.key, st.nodeID, t, revision, list)
 	}
 }
 
@@ -153,8 +173,11 @@ func (st *stream) step() (send []*response, wake time.Time) {
 	st.drain(now)
 	send = st.machine.next(now)
 	wake = st.machine.wake(now)
+	recognised, revision := st.machine.recognised, st.machine.revision
+	st.machine.recognised = nil
 	st.mu.Unlock()
 	st.server.mu.RUnlock()
+	st.reconnected(recognised, revision)
 	st.server.moved.fire()
 	return send, wake
 }
@@ -219,6 +242,15 @@ func (st *stream) state() ProxyState {
 		p.Types[kind(k).url()] = t
 	}
 	return p
+}
+
+// size is that of the resources, in bytes.
+func (r *response) size() int {
+	n := 0
+	for _, res := range r.resources {
+		n += len(res.Body)
+	}
+	return n
 }
 
 // message is the response as it goes on the wire; the bodies are shared.

@@ -20,7 +20,7 @@ func rejectedNames(r xds.Rejection) string {
 
 func TestARefusedVersionIsNotSentAgain(t *testing.T) {
 	rec := &recorder{}
-	s, c, l := running(t, xds.Options{Observer: rec})
+	s, c, l := running(t, xds.Options{}, rec)
 	bad := route(t, "r", "a", "a")
 	update(s, "g", snapshot(cluster(t, "a", 0), bad, l))
 	c.nack(c.expect("RouteConfiguration +r"), "no good")
@@ -61,7 +61,7 @@ func TestBackToTheLastGoodVersion(t *testing.T) {
 // Envoy names the bad clusters of a response, and has applied the rest.
 func TestThePartOfAResponseThatWasApplied(t *testing.T) {
 	rec := &recorder{}
-	s, c, l := running(t, xds.Options{Observer: rec})
+	s, c, l := running(t, xds.Options{}, rec)
 	update(s, "g", snapshot(cluster(t, "a", 0), cluster(t, "bad", 0), cluster(t, "bad-not", 0), route(t, "r", "bad-not", "bad"), l), assignment(t, "bad-not", 1))
 	cds := c.expect("Cluster +bad +bad-not")
 	c.subscribe(encoded.EndpointType, "bad-not")
@@ -85,7 +85,7 @@ func TestTheBadOneIsFoundAmongMany(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rec := &recorder{}
-			s, path := serve(t, xds.Options{Observer: rec})
+			s, path := serve(t, xds.Options{}, rec)
 			names := []string{"r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8"}
 			var resources []*encoded.Resource
 			for _, n := range names {
@@ -137,7 +137,7 @@ func TestTheClustersOfTheLastGoodRouteStay(t *testing.T) {
 
 func TestARefusedRemovalEnds(t *testing.T) {
 	rec := &recorder{}
-	s, c, l := running(t, xds.Options{Observer: rec})
+	s, c, l := running(t, xds.Options{}, rec)
 	update(s, "g", snapshot(route(t, "r"), l))
 	c.accept("RouteConfiguration +r")
 	c.nack(c.expect("Cluster -a"), "no good")

@@ -17,11 +17,48 @@ import (
 type Observer interface {
 	Connected(gateway, nodeID string)
 	Disconnected(gateway, nodeID string)
-	// Acked: the proxy accepted a response of type t, computed from the state
-	// after the Update with that number (the first is 1).
-	Acked(gateway, nodeID string, t encoded.Type, version uint64)
+	// Acked: the proxy accepted these resources of type t, in a response computed
+	// from the state after the Update with that number (the first is 1), or before
+	// it connected.
+	Acked(gateway, nodeID string, t encoded.Type, version uint64, accepted []*encoded.Resource)
+	// Sent: a response with so many resources and removals, and so many bytes of
+	// resources, is on its way to the proxy.
+	Sent(gateway, nodeID string, t encoded.Type, resources, removed, bytes int)
 	// Rejected: the proxy refused a response.
 	Rejected(Rejection)
+}
+
+// observers tells several.
+type observers []Observer
+
+func (os observers) Connected(gateway, nodeID string) {
+	for _, o := range os {
+		o.Connected(gateway, nodeID)
+	}
+}
+
+func (os observers) Disconnected(gateway, nodeID string) {
+	for _, o := range os {
+		o.Disconnected(gateway, nodeID)
+	}
+}
+
+func (os observers) Acked(gateway, nodeID string, t encoded.Type, version uint64, accepted []*encoded.Resource) {
+	for _, o := range os {
+		o.Acked(gateway, nodeID, t, version, accepted)
+	}
+}
+
+func (os observers) Sent(gateway, nodeID string, t encoded.Type, resources, removed, bytes int) {
+	for _, o := range os {
+		o.Sent(gateway, nodeID, t, resources, removed, bytes)
+	}
+}
+
+func (os observers) Rejected(r Rejection) {
+	for _, o := range os {
+		o.Rejected(r)
+	}
 }
 
 // Rejection is a refusal whose cause has been found.
@@ -103,6 +140,14 @@ func (s *Server) Synced(gateway string) []ProxyState {
 	return proxies
 }
 
+// Gateways returns the keys of those that have a snapshot or a connected proxy,
+// sorted.
+func (s *Server) Gateways() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return keys(s.gateways)
+}
+
 // WaitSynced waits until at least one proxy of the gateway is connected and
 // all that are have acknowledged the last Update. It returns a *RejectedError
 // when all have answered but not all agreed, and otherwise the error of ctx
@@ -164,11 +209,3 @@ func (b *broadcast) fire() {
 		b.ch = nil
 	}
 }
-
-// nobody is the Observer of those who did not name one.
-type nobody struct{}
-
-func (nobody) Connected(string, string)                   {}
-func (nobody) Disconnected(string, string)                {}
-func (nobody) Acked(string, string, encoded.Type, uint64) {}
-func (nobody) Rejected(Rejection)                         {}

@@ -15,9 +15,9 @@ import (
 )
 
 // running is a proxy that runs listener l, route r to cluster a, and a itself.
-func running(t *testing.T, o xds.Options) (*xds.Server, *client, *encoded.Resource) {
+func running(t *testing.T, o xds.Options, observers ...xds.Observer) (*xds.Server, *client, *encoded.Resource) {
 	t.Helper()
-	s, path := serve(t, o)
+	s, path := serve(t, o, observers...)
 	l := bareListener(t, "l", 80)
 	update(s, "g", snapshot(cluster(t, "a", 0), route(t, "r", "a"), l), assignment(t, "a", 1))
 	c := dial(t, path, "g")

@@ -242,7 +242,7 @@ func TestAStrayNonceIsNoAnswer(t *testing.T) {
 
 func TestSynced(t *testing.T) {
 	rec := &recorder{}
-	s, path := serve(t, xds.Options{Observer: rec})
+	s, path := serve(t, xds.Options{}, rec)
 	update(s, "g", snapshot(cluster(t, "a", 0), bareListener(t, "l", 80)), assignment(t, "a", 1))
 
 	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)

@@ -22,6 +22,9 @@ const (
 	// minPing is how often a proxy may ping. Envoy's keepalive is of the order
 	// of 30 s; a server that is stricter than its clients cuts them off.
 	minPing = 15 * time.Second
+	// A proxy that is gone without a word must not count as one that has not
+	// acknowledged.
+	pingAfter, pingTimeout = 30 * time.Second, 10 * time.Second
 	// gracePeriod is how long Serve waits for open calls to end.
 	gracePeriod = 2 * time.Second
 )
@@ -34,9 +37,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, opts ...grpc.
 	server := grpc.NewServer(append([]grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxReceive),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
-		// A proxy that is gone without a word must not count as one that has not
-		// acknowledged.
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
 	}, opts...)...)
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(server, &service{server: s, stopped: ctx.Done()})
 

@@ -28,8 +28,6 @@ type Options struct {
 	// the stream; its text is logged and not sent. Without Identify, nobody is
 	// served.
 	Identify func(ctx context.Context, node *corev3.Node) (gateway string, err error)
-	// Observer may be nil.
-	Observer Observer
 	// Logger may be nil.
 	Logger *slog.Logger
 	// WarmTimeout is how long listeners and routes wait for the clusters that
@@ -44,7 +42,7 @@ type Options struct {
 // Server is the cache and the ADS server on top of it.
 type Server struct {
 	identify func(context.Context, *corev3.Node) (string, error)
-	observer Observer
+	observer observers
 	logger   *slog.Logger
 	warm     time.Duration
 	drain    time.Duration
@@ -71,13 +69,10 @@ type gateway struct {
 // NewServer returns a server without any snapshot.
 func NewServer(o Options) *Server {
 	s := &Server{
-		identify: o.Identify, observer: o.Observer, logger: o.Logger, warm: o.WarmTimeout, drain: o.DrainTime,
+		identify: o.Identify, logger: o.Logger, warm: o.WarmTimeout, drain: o.DrainTime,
 		gateways:  map[string]*gateway{},
 		endpoints: map[string]*encoded.Resource{},
 		naming:    map[string]map[*gateway]struct{}{},
-	}
-	if s.observer == nil {
-		s.observer = nobody{}
 	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
@@ -93,6 +88,10 @@ func NewServer(o Options) *Server {
 	}
 	return s
 }
+
+// Observe has an observer told of everything from now on. It must be called
+// before the server is served.
+func (s *Server) Observe(o Observer) { s.observer = append(s.observer, o) }
 
 var errNoIdentity = errors.New("the server was given no way to identify proxies")
 

@@ -42,6 +42,9 @@ type machine struct {
 	// removed, and until when its connections may still use them.
 	draining map[string]time.Time
 	drain    time.Duration
+	// recognised are resources that the proxy was found to hold already, until
+	// somebody is told.
+	recognised []*encoded.Resource
 }
 
 type cold struct {
@@ -134,6 +137,7 @@ func (m *machine) reviewAll(k kind, now time.Time) {
 type answer struct {
 	acked    bool
 	revision uint64
+	accepted []*encoded.Resource
 	// message and refused belong to a refusal whose cause is known.
 	message string
 	refused []*encoded.Resource
@@ -183,6 +187,7 @@ func (m *machine) recognise(sub *subscription) {
 	for name, held := range sub.held {
 		if want := m.wanted(sub.kind, name); held.Body == nil && want != nil && want.Hash == held.Hash {
 			sub.held[name] = want
+			m.recognised = append(m.recognised, want)
 		}
 	}
 }
@@ -204,6 +209,7 @@ func (m *machine) answered(sub *subscription, req *discoveryv3.DeltaDiscoveryReq
 	}
 	a := &answer{revision: r.revision, acked: req.GetErrorDetail() == nil}
 	if a.acked {
+		a.accepted = r.resources
 		for _, res := range r.resources {
 			sub.accept(res)
 			if sub.kind == routes {

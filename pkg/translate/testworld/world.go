@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 	"github.com/egctl/egctl/pkg/translate/xds"
@@ -245,7 +246,7 @@ func (w *World) namespace() store.Object {
 }
 
 func (w *World) envoyProxy() store.Object {
-	p := &store.EnvoyProxyObject{}
+	p := &v1alpha1.EnvoyProxy{}
 	w.meta(p, 1, "proxy")
 	return p
 }
