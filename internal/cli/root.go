@@ -72,6 +72,7 @@ threshold of --fail-on.`,
 		newValidate(s, version),
 		newExplain(s),
 		newEcho(s),
+		newEnvoy(s),
 		newVersion(s, version),
 	)
 	rename(root, name)
