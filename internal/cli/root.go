@@ -43,12 +43,25 @@ func Run(ctx context.Context, s Streams, version string, args []string) int {
 	return exit.code
 }
 
+// Other names of egctl: as a plugin of kubectl, and in the controller's image.
+const (
+	pluginName     = "kubectl eg"
+	controllerName = "envoy-gateway"
+)
+
 // displayName is how the user calls egctl: as a plugin it is "kubectl eg".
 func displayName(args []string) string {
-	if len(args) > 0 && strings.HasPrefix(filepath.Base(args[0]), "kubectl-eg") {
-		return "kubectl eg"
+	if len(args) == 0 {
+		return "egctl"
 	}
-	return "egctl"
+	switch base := filepath.Base(args[0]); {
+	case strings.HasPrefix(base, "kubectl-eg"):
+		return pluginName
+	case base == controllerName:
+		return controllerName
+	default:
+		return "egctl"
+	}
 }
 
 // Root returns the command line without running it, for what documents it.
@@ -58,8 +71,8 @@ func newRoot(s Streams, version, name string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "egctl",
 		Short: "Install, run and operate gateways: Gateway API with Envoy",
-		Long: `egctl runs and operates gateways. Gateway API is the language, Envoy carries the
-traffic, with Kubernetes or, from files, without.
+		Long: `egctl installs, runs and operates gateways. Gateway API is the language, Envoy
+carries the traffic, with Kubernetes or, from files, without.
 
 Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 findings at or above the
 threshold of --fail-on.`,
@@ -71,7 +84,7 @@ threshold of --fail-on.`,
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.AddCommand(
-		newQuickstart(s),
+		newQuickstart(s, version),
 		newInstall(s, version, install.Release),
 		newUpgrade(s, version),
 		newUninstall(s),
@@ -84,10 +97,13 @@ threshold of --fail-on.`,
 		newStatus(s),
 		newPortForward(s),
 		newExperimental(s, version),
-		newVersion(s, version),
+		newVersion(s, version, name == controllerName),
 	)
 	if version == "" {
 		root.Version = unknownVersion
+	}
+	if name == pluginName {
+		root.AddCommand(newPluginCompletion())
 	}
 	root.SetHelpCommand(newHelp())
 	group(root)

@@ -30,7 +30,7 @@ func (i *Installer) Apply(ctx context.Context, p *Plan) (*release.Release, error
 	if err := i.applyCRDs(ctx, p); err != nil || p.Request.OnlyCRDs {
 		return nil, err
 	}
-	c, err := p.Request.Chart.load()
+	c, err := p.Request.Chart.load(ctx)
 	if err != nil {
 		return nil, err
 	}

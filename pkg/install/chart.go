@@ -2,8 +2,8 @@ package install
 
 import (
 	"bytes"
+	"context"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -41,7 +41,7 @@ func (c Chart) Own() bool {
 }
 
 // load returns the chart, newly made: Helm changes the charts it is given.
-func (c *Chart) load() (*chart.Chart, error) {
+func (c *Chart) load(ctx context.Context) (*chart.Chart, error) {
 	switch {
 	case c.Own():
 		return charts.LoadGateway(c.Program)
@@ -61,7 +61,7 @@ func (c *Chart) load() (*chart.Chart, error) {
 		}
 		return loaded, nil
 	}
-	archive, err := c.pull()
+	archive, err := c.pull(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: %w", c.Ref, err)
 	}
@@ -70,46 +70,6 @@ func (c *Chart) load() (*chart.Chart, error) {
 		return nil, fmt.Errorf("chart %s: %w", c.Ref, err)
 	}
 	return loaded, nil
-}
-
-func (c *Chart) pull() ([]byte, error) {
-	options := []registry.ClientOption{registry.ClientOptWriter(io.Discard), registry.ClientOptCredentialsFile(c.RegistryConfig)}
-	if c.PlainHTTP {
-		options = append(options, registry.ClientOptPlainHTTP())
-	}
-	if c.Username != "" {
-		options = append(options, registry.ClientOptBasicAuth(c.Username, c.Password))
-	}
-	client, err := registry.NewClient(options...)
-	if err != nil {
-		return nil, err
-	}
-	ref := strings.TrimPrefix(c.Ref, registry.OCIScheme+"://")
-	if c.Version == "" {
-		tags, err := client.Tags(ref)
-		if err != nil {
-			return nil, fmt.Errorf("list the versions: %w", err)
-		}
-		// The newest is first; releases go before what comes ahead of them.
-		for _, t := range tags {
-			if !strings.Contains(t, "-") {
-				c.Version = t
-				break
-			}
-		}
-		if c.Version == "" && len(tags) > 0 {
-			c.Version = tags[0]
-		}
-		if c.Version == "" {
-			return nil, fmt.Errorf("there is no version of it")
-		}
-	}
-	// A tag cannot have a plus sign; Helm writes an underscore.
-	result, err := client.Pull(ref + ":" + strings.ReplaceAll(c.Version, "+", "_"))
-	if err != nil {
-		return nil, err
-	}
-	return result.Chart.Data, nil
 }
 
 // Values are what a chart is configured with, as Helm's flags say it.

@@ -35,7 +35,8 @@ const (
 
 // Options are those of an [Installer].
 type Options struct {
-	// Getter reaches the cluster.
+	// Getter reaches the cluster. Its limits should be generous: an installation
+	// asks for some hundred things.
 	Getter genericclioptions.RESTClientGetter
 	// Namespace is the release's.
 	Namespace string

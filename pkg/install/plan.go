@@ -77,7 +77,7 @@ func (i *Installer) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if existing, err := i.helm.Releases.Last(r.Name); err == nil && existing.Info.Status != release.StatusUninstalled {
 		return nil, fmt.Errorf("release %s is in namespace %s already (%s, revision %d): change it by egctl upgrade", r.Name, i.o.Namespace, existing.Info.Status, existing.Version)
 	}
-	c, err := r.Chart.load()
+	c, err := r.Chart.load(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (i *Installer) PlanUpgrade(ctx context.Context, r Request) (*Plan, error) {
 	if r.OnlyCRDs {
 		return p, nil
 	}
-	c, err := r.Chart.load()
+	c, err := r.Chart.load(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (i *Installer) PlanUpgrade(ctx context.Context, r Request) (*Plan, error) {
 
 // plan is what both have in common: the chart and its CRDs.
 func (i *Installer) plan(ctx context.Context, r Request) (*Plan, error) {
-	c, err := r.Chart.load()
+	c, err := r.Chart.load(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -61,27 +62,36 @@ func (c Client) All(ctx context.Context, groups ...string) (map[string]*unstruct
 	return out, nil
 }
 
+// atOnce is how many definitions are worked on at a time: the API server takes
+// long for each.
+const atOnce = 4
+
 // Plan decides on all that is wanted, in order. Nothing is changed: what is to be
 // done is tried on the server first, so that an admission policy that forbids it,
 // such as the Gateway API's own, turns into a refusal before anything happened.
 func (c Client) Plan(ctx context.Context, wanted []*unstructured.Unstructured, policy Policy) ([]Decision, error) {
-	out := make([]Decision, 0, len(wanted))
-	for _, w := range wanted {
-		live, err := c.Live(ctx, w.GetName())
-		if err != nil {
-			return nil, err
-		}
-		d := Decide(live, w, policy)
-		if d.Action == Create || d.Action == Update {
-			if err := c.apply(ctx, w, metav1.DryRunAll); denied(err) {
-				d = d.refuse("", strings.TrimSpace(err.Error()))
-			} else if err != nil {
-				return nil, err
+	out := make([]Decision, len(wanted))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, w := range wanted {
+		group.Go(func() error {
+			live, err := c.Live(ctx, w.GetName())
+			if err != nil {
+				return err
 			}
-		}
-		out = append(out, d)
+			d := Decide(live, w, policy)
+			if d.Action == Create || d.Action == Update {
+				if err := c.apply(ctx, w, metav1.DryRunAll); denied(err) {
+					d = d.refuse("", strings.TrimSpace(err.Error()))
+				} else if err != nil {
+					return err
+				}
+			}
+			out[i] = d
+			return nil
+		})
 	}
-	return out, nil
+	return out, group.Wait()
 }
 
 // denied says whether the server looked at the object and said no. Its
@@ -92,22 +102,20 @@ func denied(err error) bool {
 
 // Apply does what was decided, and waits until the new definitions are in use.
 func (c Client) Apply(ctx context.Context, wanted []*unstructured.Unstructured, decisions []Decision) error {
-	var names []string
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
 	for i, d := range decisions {
 		if d.Action != Create && d.Action != Update {
 			continue
 		}
-		if err := c.apply(ctx, wanted[i]); err != nil {
-			return err
-		}
-		names = append(names, d.Name)
+		group.Go(func() error {
+			if err := c.apply(ctx, wanted[i]); err != nil {
+				return err
+			}
+			return c.established(ctx, d.Name)
+		})
 	}
-	for _, name := range names {
-		if err := c.established(ctx, name); err != nil {
-			return err
-		}
-	}
-	return nil
+	return group.Wait()
 }
 
 // apply takes over all fields: what another manager set is decided on before,

@@ -72,13 +72,13 @@ func Parse(data []byte) ([]*unstructured.Unstructured, error) {
 	var out []*unstructured.Unstructured
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096)
 	for {
-		var object map[string]any
-		if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
+		u := &unstructured.Unstructured{}
+		if err := decoder.Decode(&u.Object); errors.Is(err, io.EOF) {
 			return out, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("read CustomResourceDefinitions: %w", err)
 		}
-		u := &unstructured.Unstructured{Object: object}
+		integers(u.Object)
 		if u.GetKind() == "CustomResourceDefinition" && strings.HasPrefix(u.GetAPIVersion(), "apiextensions.k8s.io/") {
 			out = append(out, u)
 		}
@@ -91,6 +91,25 @@ func (r Release) version() *semver.Version {
 	v, err := semver.StrictNewVersion(strings.TrimPrefix(r.Version, "v"))
 	if err != nil || v.Major() == 0 {
 		return nil
+	}
+	return v
+}
+
+// integers turns whole numbers into int64, as the API machinery has them.
+func integers(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			v[k] = integers(x)
+		}
+	case []any:
+		for i, x := range v {
+			v[i] = integers(x)
+		}
+	case float64:
+		if i := int64(v); float64(i) == v {
+			return i
+		}
 	}
 	return v
 }
