@@ -73,6 +73,7 @@ threshold of --fail-on.`,
 		newExplain(s),
 		newEcho(s),
 		newEnvoy(s),
+		newCertgen(s),
 		newVersion(s, version),
 	)
 	rename(root, name)
