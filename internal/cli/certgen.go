@@ -29,6 +29,8 @@ func newCertgen(s Streams) *cobra.Command {
 $ENVOY_GATEWAY_NAMESPACE (envoy-gateway-system), if they are not there. The
 controller makes and renews its certificates by itself, so that nobody needs to run
 this; it is here for manifests written for Envoy Gateway, whose flags it takes.`,
+		Example: `  # On this machine there is nothing to do
+  egctl certgen --local`,
 		Hidden: true,
 		Args:   noArgs(""),
 		RunE:   runs(o),

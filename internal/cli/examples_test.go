@@ -13,7 +13,7 @@ import (
 
 // parsedOnly are the commands whose examples are parsed and not run, because
 // they start an Envoy on ports of its own.
-var parsedOnly = map[string]bool{"run": true, "quickstart": true}
+var parsedOnly = map[string]bool{"run": true, "quickstart": true, "shutdown": true, "shutdown-manager": true}
 
 var port = regexp.MustCompile(`:\d{4}\b`)
 
