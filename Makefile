@@ -1,5 +1,5 @@
 # `make` alone says what there is. Everything a target needs beyond Go, Python 3
-# with pip, make and gcc, it fetches.
+# with pip, and make, it fetches.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -7,6 +7,9 @@ SHELL := bash
 
 # An older Go fetches this one by itself.
 export GOTOOLCHAIN ?= go1.27.3
+# The image holds one static binary. All is built and tested as what it is made of;
+# TESTFLAGS=-race needs CGO_ENABLED=1 and a C compiler.
+export CGO_ENABLED ?= 0
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
@@ -19,14 +22,21 @@ TESTFLAGS ?=
 BENCHTIME ?= 1s
 EDITS ?= 300
 FUZZTIME ?= 30s
+CLUSTER ?=
 
 .PHONY: help
 help: ## Say what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Without cgo the binary is static and 20 MB smaller: a library imports plugin,
+# for which the linker would export every symbol.
 .PHONY: build
 build: ## Build bin/egctl
-	go build $(GOFLAGS_BUILD) -o bin/egctl ./cmd/egctl
+	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/egctl ./cmd/egctl
+
+.PHONY: charts
+charts: ## Package the Helm charts into dist/
+	go run ./hack/charts -version $(VERSION) -o dist
 
 .PHONY: envoy
 envoy: ## Fetch the Envoy that egctl and its tests run, into egctl's cache
@@ -41,9 +51,20 @@ test: envoy ## Run all tests
 	go vet $(PKG)
 	go test -timeout 20m $(TESTFLAGS) $(PKG)
 
+# The first time builds all of Kubernetes: ten minutes and more. CLUSTER are flags,
+# such as --name=mine.
+.PHONY: cluster-up
+cluster-up: envoy ## Start a real Kubernetes for tests (Linux, root); see test/cluster
+	cd test/cluster && go run ./cmd/cluster up $(CLUSTER)
+
+.PHONY: cluster-down
+cluster-down: ## Stop it and remove all that it had
+	cd test/cluster && go run ./cmd/cluster down $(CLUSTER)
+
 .PHONY: lint
 lint: ## Run golangci-lint (the first time builds it: a few minutes)
 	$(GOLANGCI_LINT) run ./...
+	cd test/cluster && $(GOLANGCI_LINT) run ./...
 
 # Each line of figures goes into docs/performance.md. Alone on the machine, this
 # takes about seven minutes; BENCHTIME=1x is a quick look.
@@ -59,7 +80,7 @@ bench: envoy ## Measure, and write the tables of docs/performance.md
 # Only the packages that have golden files know the flag.
 .PHONY: golden
 golden: ## Rewrite the golden files; read the diff before you commit it
-	grep -rlE --include='*_test.go' 'flag\.Bool\("update"' pkg \
+	grep -rlE --include='*_test.go' 'flag\.Bool\("update"' charts pkg \
 	  | xargs -n1 dirname | sort -u | sed 's,^,./,' \
 	  | xargs -I{} go test {} -update
 

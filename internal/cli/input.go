@@ -44,6 +44,7 @@ type world struct {
 	set        *manifest.Set
 	translator *translate.Translator
 	snapshots  map[store.Key]*xds.Snapshot
+	fleets     map[store.Key]*translate.Fleet
 	endpoints  map[string]*xds.Resource
 	reports    map[store.Key]translate.Report
 }
@@ -74,7 +75,7 @@ func (o *inputOptions) read(ctx context.Context, files []string, told map[string
 	}
 	w.translator.Store.Apply(changes...)
 	ch := w.translator.Update()
-	w.snapshots, w.endpoints, w.reports = ch.Snapshots, ch.Endpoints, ch.Reports
+	w.snapshots, w.fleets, w.endpoints, w.reports = ch.Snapshots, ch.Fleets, ch.Endpoints, ch.Reports
 	return w, nil
 }
 

@@ -16,10 +16,14 @@ type kubeOptions struct {
 }
 
 func newKubeOptions(s Streams) kubeOptions {
-	return kubeOptions{Streams: s, Kube: genericclioptions.NewConfigFlags(true)}
+	return kubeOptions{Streams: s, Kube: genericclioptions.NewConfigFlags(true).WithWrapConfigFn(forPerson)}
 }
 
-func (o *kubeOptions) flags(cmd *cobra.Command) { o.Kube.AddFlags(cmd.Flags()) }
+func (o *kubeOptions) flags(cmd *cobra.Command) {
+	o.Kube.CacheDir = nil // its default is another on every machine, which help is not to show
+	o.Kube.AddFlags(cmd.Flags())
+	o.completeFlags(cmd)
+}
 
 // config is how the cluster is reached.
 func (o *kubeOptions) config() (*rest.Config, error) {
@@ -27,10 +31,15 @@ func (o *kubeOptions) config() (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the cluster: %w; name a kubeconfig with --kubeconfig or $KUBECONFIG", err)
 	}
-	config.UserAgent = "egctl"
-	// A person waits: the client's own limits would be felt.
-	config.QPS, config.Burst = 100, 200
 	return config, nil
+}
+
+// forPerson makes a connection one for a person, who waits: the client's own
+// limits would be felt.
+func forPerson(config *rest.Config) *rest.Config {
+	config.UserAgent = "egctl"
+	config.QPS, config.Burst = 100, 200
+	return config
 }
 
 // namespace is that of --namespace or, without it, of the kubeconfig's context.

@@ -8,10 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/egctl/egctl/pkg/install"
 )
 
 // Run executes the command line args, whose first element is the name by which
@@ -39,12 +43,25 @@ func Run(ctx context.Context, s Streams, version string, args []string) int {
 	return exit.code
 }
 
+// Other names of egctl: as a plugin of kubectl, and in the controller's image.
+const (
+	pluginName     = "kubectl eg"
+	controllerName = "envoy-gateway"
+)
+
 // displayName is how the user calls egctl: as a plugin it is "kubectl eg".
 func displayName(args []string) string {
-	if len(args) > 0 && strings.HasPrefix(filepath.Base(args[0]), "kubectl-eg") {
-		return "kubectl eg"
+	if len(args) == 0 {
+		return "egctl"
 	}
-	return "egctl"
+	switch base := filepath.Base(args[0]); {
+	case strings.HasPrefix(base, "kubectl-eg"):
+		return pluginName
+	case base == controllerName:
+		return controllerName
+	default:
+		return "egctl"
+	}
 }
 
 // Root returns the command line without running it, for what documents it.
@@ -59,6 +76,7 @@ carries the traffic, with Kubernetes or, from files, without.
 
 Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 findings at or above the
 threshold of --fail-on.`,
+		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -66,7 +84,10 @@ threshold of --fail-on.`,
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.AddCommand(
-		newQuickstart(s),
+		newQuickstart(s, version),
+		newInstall(s, version, install.Release),
+		newUpgrade(s, version),
+		newUninstall(s),
 		newRun(s),
 		newTranslate(s),
 		newValidate(s, version),
@@ -74,10 +95,85 @@ threshold of --fail-on.`,
 		newEcho(s),
 		newEnvoy(s),
 		newCertgen(s),
-		newVersion(s, version),
+		newController(s),
+		newStatus(s),
+		newPortForward(s),
+		newExperimental(s, version),
+		newVersion(s, version, name == controllerName),
 	)
+	if version == "" {
+		root.Version = unknownVersion
+	}
+	if name == pluginName {
+		root.AddCommand(newPluginCompletion())
+	}
+	root.SetHelpCommand(newHelp())
+	group(root)
 	rename(root, name)
 	return root
+}
+
+// group sorts the commands by what they are for. A command that is not named here
+// is listed after the others.
+func group(root *cobra.Command) {
+	for i, g := range []struct {
+		title    string
+		commands []string
+	}{
+		{"Gateways on this machine:", []string{"quickstart", "run", "echo"}},
+		{"Gateways in Kubernetes:", []string{"install", "upgrade", "uninstall", "port-forward", "status"}},
+		{"Understand configuration:", []string{"translate", "validate", "explain"}},
+		{"Run by other programs:", []string{"controller", "server", "envoy", "certgen"}},
+	} {
+		var members []*cobra.Command
+		visible := false
+		for _, c := range root.Commands() {
+			if slices.Contains(g.commands, c.Name()) {
+				members = append(members, c)
+				visible = visible || !c.Hidden
+			}
+		}
+		if !visible {
+			continue // a title above nothing
+		}
+		id := strconv.Itoa(i)
+		root.AddGroup(&cobra.Group{ID: id, Title: g.title})
+		for _, c := range members {
+			c.GroupID = id
+		}
+	}
+}
+
+// newHelp is cobra's help command, except that it fails for what does not exist.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		Long:  "Help about any command: what it does, its flags, and examples.",
+		Example: `  # How to run a gateway from files
+  egctl help run`,
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			var list []string
+			for _, c := range about.Commands() {
+				if c.IsAvailableCommand() {
+					list = append(list, cobra.CompletionWithDesc(c.Name(), c.Short))
+				}
+			}
+			return list, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || about.HasSubCommands() && len(rest) > 0 {
+				return usagef("there is no command %q", strings.Join(args, " "))
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
 }
 
 // rename makes help speak of the program by the name it was called by.

@@ -13,6 +13,7 @@ import (
 	"github.com/egctl/egctl/pkg/inspect/configdump"
 	"github.com/egctl/egctl/pkg/inspect/modeldump"
 	"github.com/egctl/egctl/pkg/store"
+	"github.com/egctl/egctl/pkg/translate"
 )
 
 type translateOptions struct {
@@ -161,15 +162,15 @@ func (o *translateOptions) print(ctx context.Context, w *world, told map[string]
 	if o.To == "status" {
 		return o.printStatus(w)
 	}
-	gateways, err := o.selected(w)
+	fleets, err := o.selected(w)
 	if err != nil {
 		return err
 	}
 	if o.To == "ir" {
-		return o.printModel(w, gateways)
+		return o.printModel(w, fleets)
 	}
 	w.translator = nil // has done its work, and holds half of the memory
-	dumps, err := w.dumps(gateways)
+	dumps, err := w.dumps(fleets)
 	if err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func (o *translateOptions) print(ctx context.Context, w *world, told map[string]
 		if err != nil {
 			return fmt.Errorf("--against: %w", err)
 		}
-		before, err := old.dumps(o.among(old.gateways()))
+		before, err := old.dumps(o.among(old, old.served()))
 		if err != nil {
 			return err
 		}
@@ -196,8 +197,9 @@ func (o *translateOptions) print(ctx context.Context, w *world, told map[string]
 	}
 }
 
-// gateways lists the Gateways that were translated, in order.
-func (w *world) gateways() []store.Key {
+// served lists the fleets that were translated, in order: Gateways, and classes
+// that merge theirs.
+func (w *world) served() []store.Key {
 	keys := make([]store.Key, 0, len(w.snapshots))
 	for k, s := range w.snapshots {
 		if s != nil {
@@ -208,21 +210,30 @@ func (w *world) gateways() []store.Key {
 	return keys
 }
 
-// among keeps what --gateway names.
-func (o *translateOptions) among(keys []store.Key) []store.Key {
+// among keeps the fleets of the Gateways that --gateway names.
+func (o *translateOptions) among(w *world, keys []store.Key) []store.Key {
 	if len(o.Gateways) == 0 {
 		return keys
 	}
-	return slices.DeleteFunc(keys, func(k store.Key) bool { return !slices.Contains(o.Gateways, k.Namespace+"/"+k.Name) })
+	return slices.DeleteFunc(keys, func(k store.Key) bool {
+		return !slices.ContainsFunc(w.fleets[k].Gateways, o.named)
+	})
 }
 
-// selected returns the Gateways to print. With --against, one may be in the old
-// manifests only.
+// named says whether --gateway names a Gateway, or there is no such flag.
+func (o *translateOptions) named(gw store.Key) bool {
+	return len(o.Gateways) == 0 || slices.Contains(o.Gateways, translate.FleetName(gw))
+}
+
+// selected returns the fleets to print. With --against, a Gateway may be in the
+// old manifests only.
 func (o *translateOptions) selected(w *world) ([]store.Key, error) {
-	all := w.gateways()
+	all := w.served()
 	var names []string
 	for _, k := range all {
-		names = append(names, k.Namespace+"/"+k.Name)
+		for _, gw := range w.fleets[k].Gateways {
+			names = append(names, translate.FleetName(gw))
+		}
 	}
 	if o.Output != "diff" {
 		for _, g := range o.Gateways {
@@ -237,13 +248,13 @@ func (o *translateOptions) selected(w *world) ([]store.Key, error) {
 	if len(all) == 0 {
 		fmt.Fprintln(o.Err, "note: no Gateway of a class of this controller is in the input")
 	}
-	return o.among(all), nil
+	return o.among(w, all), nil
 }
 
-func (w *world) dumps(gateways []store.Key) ([]*configdump.Dump, error) {
-	dumps := make([]*configdump.Dump, len(gateways))
-	for i, k := range gateways {
-		name := k.Namespace + "/" + k.Name
+func (w *world) dumps(fleets []store.Key) ([]*configdump.Dump, error) {
+	dumps := make([]*configdump.Dump, len(fleets))
+	for i, k := range fleets {
+		name := translate.FleetName(k)
 		b, err := clusterBootstrap(name)
 		if err != nil {
 			return nil, err
@@ -253,11 +264,13 @@ func (w *world) dumps(gateways []store.Key) ([]*configdump.Dump, error) {
 	return dumps, nil
 }
 
-func (o *translateOptions) printModel(w *world, gateways []store.Key) error {
+func (o *translateOptions) printModel(w *world, fleets []store.Key) error {
 	models := map[string]any{}
-	for _, k := range gateways {
-		if m, ok := w.translator.Model(k); ok {
-			models[k.Namespace+"/"+k.Name] = modeldump.Plain(m)
+	for _, k := range fleets {
+		for _, gw := range w.fleets[k].Gateways {
+			if m, ok := w.translator.Model(gw); ok && o.named(gw) {
+				models[translate.FleetName(gw)] = modeldump.Plain(m)
+			}
 		}
 	}
 	return printObject(o.Out, o.Output, map[string]any{"ir": models})

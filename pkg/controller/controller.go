@@ -37,11 +37,12 @@ type Source interface {
 	Run(ctx context.Context, emit func([]store.Change)) error
 }
 
-// Infrastructure runs the proxies of Gateways.
+// Infrastructure runs the proxies of fleets.
 type Infrastructure interface {
-	// Want says that a Gateway is to be served with a snapshot; nil: no longer.
-	// It must return soon. It is called again with each new snapshot.
-	Want(gateway store.Key, snapshot *xds.Snapshot)
+	// Want says what is to run for a fleet, first and whenever that is different;
+	// nil: nothing any more. The server has the fleet's snapshot by then. Want
+	// must return soon, and must not change the fleet.
+	Want(key store.Key, fleet *translate.Fleet)
 	// Stop ends what runs, gently, and returns when it has ended.
 	Stop(ctx context.Context) error
 }
@@ -59,6 +60,9 @@ type Options struct {
 	Server         *ads.Server
 	Infrastructure Infrastructure
 	Reporter       Reporter
+	// Served is told of each snapshot that the server has, after the
+	// infrastructure; nil: gone. It must return soon. Nobody need be told.
+	Served func(fleet store.Key, snapshot *xds.Snapshot)
 	// Updated is told of every update; nil: nobody is. It must return soon.
 	Updated func(Update)
 	Logger  *slog.Logger
@@ -214,7 +218,7 @@ func (c *Controller) step() {
 		c.report(nil)
 	} else {
 		c.publish(ch)
-		c.o.Logger.Debug("updated", "changes", len(kinds), "gateways", len(ch.Snapshots), "endpoints", len(ch.Endpoints), "reports", len(ch.Reports), "took", time.Since(begin))
+		c.o.Logger.Debug("updated", "changes", len(kinds), "snapshots", len(ch.Snapshots), "fleets", len(ch.Fleets), "endpoints", len(ch.Endpoints), "reports", len(ch.Reports), "took", time.Since(begin))
 	}
 	if more := c.refusals.unmoved(c.translator.Store); len(more) > 0 {
 		c.Submit(more...)
@@ -256,18 +260,23 @@ func (c *Controller) publish(ch translate.Changes) {
 		if len(ch.Snapshots) > 0 {
 			update.Snapshots = make(map[string]*xds.Snapshot, len(ch.Snapshots))
 			for k, s := range ch.Snapshots {
-				update.Snapshots[GatewayKey(k)] = s
-				c.refusals.sent(GatewayKey(k), s)
+				update.Snapshots[translate.FleetName(k)] = s
+				c.refusals.sent(translate.FleetName(k), s)
 				if s == nil {
-					c.Submit(c.standing.gone(GatewayKey(k))...)
+					c.Submit(c.standing.gone(translate.FleetName(k))...)
 				}
 			}
 		}
 		c.o.Server.Update(update)
 	}
 	if c.o.Infrastructure != nil {
+		for k, f := range ch.Fleets {
+			c.o.Infrastructure.Want(k, f)
+		}
+	}
+	if c.o.Served != nil {
 		for k, s := range ch.Snapshots {
-			c.o.Infrastructure.Want(k, s)
+			c.o.Served(k, s)
 		}
 	}
 	c.report(ch.Reports)
@@ -295,10 +304,6 @@ func (c *Controller) report(reports map[store.Key]translate.Report) {
 	}
 	c.held = nil
 }
-
-// GatewayKey is the name of a Gateway's snapshot: "namespace/name", which is
-// also Envoy's node cluster.
-func GatewayKey(k store.Key) string { return k.Namespace + "/" + k.Name }
 
 // observer hears of proxies for the controller.
 type observer struct{ c *Controller }

@@ -44,7 +44,7 @@ func (b *bench) put(changes ...store.Change) {
 	b.tr.Store.Apply(changes...)
 	for k, s := range b.tr.Update().Snapshots {
 		b.revision++
-		b.gw = GatewayKey(k)
+		b.gw = translate.FleetName(k)
 		b.r.sent(b.gw, s)
 		b.table = s.Routes[0]
 	}

@@ -13,16 +13,14 @@ import (
 	listener "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/egctl/egctl/pkg/controller"
-	"github.com/egctl/egctl/pkg/controller/infra/local"
 	ads "github.com/egctl/egctl/pkg/controller/xds"
 	"github.com/egctl/egctl/pkg/store"
+	"github.com/egctl/egctl/pkg/translate"
 	"github.com/egctl/egctl/pkg/translate/xds"
 )
 
 // announced says on the console where Gateways listen, once Envoy does.
 type announced struct {
-	*local.Proxies
 	console *console
 	server  *ads.Server
 	ctx     context.Context
@@ -32,7 +30,7 @@ type announced struct {
 	known map[store.Key]*listening
 }
 
-// listening is where one Gateway is to listen, and where it was said to.
+// listening is where one fleet is to listen, and where it was said to.
 type listening struct {
 	wanted   []address
 	told     []string
@@ -48,48 +46,47 @@ type address struct {
 	text    string
 }
 
-// Want passes the wish on, and announces addresses that changed.
-func (a *announced) Want(gateway store.Key, s *xds.Snapshot) {
-	a.Proxies.Want(gateway, s)
+// served announces addresses that changed.
+func (a *announced) served(fleet store.Key, s *xds.Snapshot) {
 	now := addresses(s)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.known == nil {
 		a.known = map[store.Key]*listening{}
 	}
-	l := a.known[gateway]
+	l := a.known[fleet]
 	if l == nil {
 		if len(now) == 0 {
 			return
 		}
 		l = &listening{}
-		a.known[gateway] = l
+		a.known[fleet] = l
 	}
 	if slices.Equal(l.wanted, now) {
 		return
 	}
 	l.wanted = now
 	if len(now) == 0 {
-		delete(a.known, gateway)
-		a.console.say("%s no longer listens", gateway)
+		delete(a.known, fleet)
+		a.console.say("%s no longer listens", fleet)
 		return
 	}
-	go a.follow(gateway, l)
+	go a.follow(fleet, l)
 }
 
 // follow waits until Envoy has answered for everything, and tells.
-func (a *announced) follow(gateway store.Key, l *listening) {
-	err := a.server.WaitSynced(a.ctx, controller.GatewayKey(gateway))
+func (a *announced) follow(fleet store.Key, l *listening) {
+	err := a.server.WaitSynced(a.ctx, translate.FleetName(fleet))
 	var rejected *ads.RejectedError
 	if err != nil && !errors.As(err, &rejected) {
 		return // ctx ended
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.known[gateway] != l {
+	if a.known[fleet] != l {
 		return
 	}
-	refused := a.refused(gateway)
+	refused := a.refused(fleet)
 	var now []string
 	for _, w := range l.wanted {
 		if !slices.Contains(refused, w.name) {
@@ -97,25 +94,25 @@ func (a *announced) follow(gateway store.Key, l *listening) {
 		}
 	}
 	if len(now) > 0 && !slices.Equal(now, l.told) {
-		a.console.say("%s listens on %s", gateway, strings.Join(now, ", "))
+		a.console.say("%s listens on %s", fleet, strings.Join(now, ", "))
 	}
 	l.told = now
 	if len(now) > 0 && !l.ready {
 		l.ready = true
 		if a.ready != nil {
-			go a.ready(gateway)
+			go a.ready(fleet)
 		}
 	}
 	if len(refused) > 0 && !l.retrying {
 		l.retrying = true
-		go a.retry(gateway, l)
+		go a.retry(fleet, l)
 	}
 }
 
 // refused names the listeners that Envoy refuses.
-func (a *announced) refused(gateway store.Key) []string {
+func (a *announced) refused(fleet store.Key) []string {
 	var names []string
-	for _, p := range a.server.Synced(controller.GatewayKey(gateway)) {
+	for _, p := range a.server.Synced(translate.FleetName(fleet)) {
 		names = append(names, p.Types[xds.ListenerType].Refused...)
 	}
 	return names
@@ -125,7 +122,7 @@ func (a *announced) refused(gateway store.Key) []string {
 const retryInterval = time.Second
 
 // retry has Envoy try refused listeners again when their ports have become free.
-func (a *announced) retry(gateway store.Key, l *listening) {
+func (a *announced) retry(fleet store.Key, l *listening) {
 	tick := time.NewTicker(retryInterval)
 	defer tick.Stop()
 	for {
@@ -135,8 +132,8 @@ func (a *announced) retry(gateway store.Key, l *listening) {
 		case <-tick.C:
 		}
 		a.mu.Lock()
-		refused := a.refused(gateway)
-		if len(refused) == 0 || a.known[gateway] != l {
+		refused := a.refused(fleet)
+		if len(refused) == 0 || a.known[fleet] != l {
 			l.retrying = false
 			a.mu.Unlock()
 			return
@@ -146,8 +143,8 @@ func (a *announced) retry(gateway store.Key, l *listening) {
 		if !slices.ContainsFunc(wanted, func(w address) bool { return slices.Contains(refused, w.name) && w.free(a.ctx) }) {
 			continue
 		}
-		a.server.Retry(controller.GatewayKey(gateway), xds.ListenerType)
-		a.follow(gateway, l)
+		a.server.Retry(translate.FleetName(fleet), xds.ListenerType)
+		a.follow(fleet, l)
 	}
 }
 

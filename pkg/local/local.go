@@ -92,9 +92,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		Submit: func(changes ...store.Change) { ctl.Submit(changes...) },
 		Failed: func(gateway store.Key, err error) { console.say("error: %s: %v", gateway, err) },
 	})
-	infra := &announced{Proxies: proxies, console: console, server: server, ctx: ctx, ready: o.Ready}
+	told := &announced{console: console, server: server, ctx: ctx, ready: o.Ready}
 	ctl = controller.New(controller.Options{
-		Settings: settings, Sources: sources(&o, console), Server: server, Infrastructure: infra, Reporter: console, Logger: o.Logger,
+		Settings: settings, Sources: sources(&o, console), Server: server, Infrastructure: proxies, Served: told.served, Reporter: console, Logger: o.Logger,
 	})
 	return ctl.Run(ctx)
 }

@@ -44,7 +44,7 @@ func Read(ctx context.Context, o Options) (*Set, error) {
 	if namespace == "" {
 		namespace = "default"
 	}
-	return NewSet(parseAll(inputs, namespace)), nil
+	return NewSet(parseAll(inputs, namespace, nil)), nil
 }
 
 // Set is a sequence of documents. Where two describe the same object the later one counts.

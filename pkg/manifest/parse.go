@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"fmt"
 	"runtime"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cespare/xxhash/v2"
 	"go.yaml.in/yaml/v3"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -18,7 +20,42 @@ import (
 // Parse reads the documents of one file, in parallel. Objects of namespaced
 // kinds that name no namespace get defaultNamespace.
 func Parse(file string, data []byte, defaultNamespace string) []*Document {
-	return parseAll([]input{{file, data}}, defaultNamespace)
+	return parseAll([]input{{file, data}}, defaultNamespace, nil)
+}
+
+// Reparse is Parse for a file that was read before: documents whose text is as it
+// was keep their object, so that an edit of a big file costs what it edits.
+func Reparse(file string, data []byte, defaultNamespace string, before []*Document) []*Document {
+	return parseAll([]input{{file, data}}, defaultNamespace, newMemory(before))
+}
+
+// memory holds documents by a hash of their text.
+type memory map[uint64]*Document
+
+// newMemory remembers the documents that are one object each: what the items of a
+// List have in common with others is not told by their text.
+func newMemory(documents []*Document) memory {
+	m := make(memory, len(documents))
+	for _, d := range documents {
+		if d.Object != nil && len(d.items) == 0 {
+			m[xxhash.Sum64(d.Raw)] = d
+		}
+	}
+	return m
+}
+
+// recall returns the document of a chunk if its text is known.
+func (m memory) recall(file string, c chunk) *Document {
+	if len(m) == 0 {
+		return nil
+	}
+	old := m[xxhash.Sum64(c.raw)]
+	if old == nil || old.File != file || !bytes.Equal(old.Raw, c.raw) {
+		return nil
+	}
+	d := *old
+	d.Line, d.Raw, d.src = c.first, c.raw, &source{chunk: c}
+	return &d
 }
 
 type input struct {
@@ -26,7 +63,7 @@ type input struct {
 	data []byte
 }
 
-func parseAll(inputs []input, namespace string) []*Document {
+func parseAll(inputs []input, namespace string, known memory) []*Document {
 	type job struct {
 		file string
 		chunk
@@ -49,7 +86,11 @@ func parseAll(inputs []input, namespace string) []*Document {
 				if i >= len(jobs) {
 					return
 				}
-				results[i] = p.parse(jobs[i].file, jobs[i].chunk)
+				if d := known.recall(jobs[i].file, jobs[i].chunk); d != nil {
+					results[i] = []*Document{d}
+				} else {
+					results[i] = p.parse(jobs[i].file, jobs[i].chunk)
+				}
 			}
 		})
 	}
@@ -189,7 +230,7 @@ func (p *parser) foreign(d *Document) {
 				known = append(known, i.Kind.Kind)
 			}
 		}
-		d.say(CodeUnknownKind, "kind", fmt.Sprintf("the Gateway API has no kind %q, so the object has no effect", d.Key.Kind.Kind), didYouMean(d.Key.Kind.Kind, known))
+		d.say(CodeUnknownKind, "kind", fmt.Sprintf("the Gateway API has no kind %q, so the object has no effect", d.Key.Kind.Kind), DidYouMean(d.Key.Kind.Kind, known))
 	case "gateway.networking.x-k8s.io", "gateway.envoyproxy.io":
 		d.say(CodeNotSupported, "kind", d.Key.Kind.String()+" is not supported yet; the object has no effect", "")
 	}

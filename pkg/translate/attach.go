@@ -210,6 +210,11 @@ var gatewayRoutes = incr.NewQuery("gateway routes", func(c *incr.Context, gw sto
 	return out
 })
 
+// routesOn lists the routes on a listener, by route key.
+func routesOn(c *incr.Context, l *listener) []attachedRoute {
+	return gatewayRoutes.Get(c, l.Gateway)[l.Key]
+}
+
 // merge adds a route to a listener's list; a route that reaches a listener by
 // two parentRefs counts once.
 func merge(list []attachedRoute, r attachedRoute) []attachedRoute {

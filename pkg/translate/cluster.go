@@ -41,34 +41,34 @@ var routeClusters = incr.NewQuery("route clusters", func(c *incr.Context, k stor
 	return keys
 }, incr.Equal[store.Key](slices.Equal[[]ir.ClusterKey]))
 
-// gatewayClusters lists the clusters of a Gateway in a stable order.
-var gatewayClusters = incr.NewQuery("gateway clusters", func(c *incr.Context, gw store.Key) []ir.ClusterKey {
+// fleetClusters lists the clusters of a fleet in a stable order.
+var fleetClusters = incr.NewQuery("fleet clusters", func(c *incr.Context, fleet store.Key) []ir.ClusterKey {
 	set := map[ir.ClusterKey]struct{}{}
-	add := func(keys ...ir.ClusterKey) {
+	add := func(gw store.Key, keys ...ir.ClusterKey) {
 		for _, k := range keys {
 			set[via(c, gw, k)] = struct{}{}
 		}
 	}
-	seen := map[store.Key]bool{}
-	routes := gatewayRoutes.Get(c, gw)
-	for _, l := range gatewayListeners.Get(c, gw).All {
+	type served struct{ gateway, route store.Key }
+	seen := map[served]bool{}
+	for _, l := range fleetListeners(c, fleet) {
 		if !l.Served {
 			continue
 		}
 		if l.Auth != nil {
-			add(l.Auth.Cluster)
+			add(l.Gateway, l.Auth.Cluster)
 		}
-		for _, r := range routes[l.Key] {
+		for _, r := range routesOn(c, l) {
 			if !httpKind(r.Route.Kind) {
 				if l.Protocol != ir.ListenerTLS {
-					if first, ok := carrier(c, gw, l); !ok || first != r.Route {
+					if first, ok := carrier(c, l); !ok || first != r.Route {
 						continue // it carries nothing
 					}
 				}
-				add(l4Clusters(c, l4Key{r.Route, l4Protocol(&l.Listener)})...)
-			} else if !seen[r.Route] {
-				seen[r.Route] = true
-				add(routeClusters.Get(c, r.Route)...)
+				add(l.Gateway, l4Clusters(c, l4Key{r.Route, l4Protocol(&l.Listener)})...)
+			} else if s := (served{l.Gateway, r.Route}); !seen[s] {
+				seen[s] = true
+				add(l.Gateway, routeClusters.Get(c, r.Route)...)
 			}
 		}
 	}

@@ -11,11 +11,11 @@ import (
 	"github.com/egctl/egctl/pkg/translate/xds"
 )
 
-// envoyListeners are the Envoy listeners of a Gateway: one for each port and
+// envoyListeners are the Envoy listeners of a fleet: one for each port and
 // transport.
-var envoyListeners = incr.NewQuery("envoy listeners", func(c *incr.Context, gw store.Key) []*xds.Resource {
+var envoyListeners = incr.NewQuery("envoy listeners", func(c *incr.Context, fleet store.Key) []*xds.Resource {
 	var binds []ir.Bind
-	for _, l := range gatewayListeners.Get(c, gw).All {
+	for _, l := range fleetListeners(c, fleet) {
 		b := ir.Bind{Port: l.Port, UDP: l.Protocol == ir.ListenerUDP}
 		if l.Served && !slices.Contains(binds, b) {
 			binds = append(binds, b)
@@ -23,40 +23,49 @@ var envoyListeners = incr.NewQuery("envoy listeners", func(c *incr.Context, gw s
 	}
 	var list []*xds.Resource
 	for _, b := range binds {
-		list = append(list, envoyListener.Get(c, bindOf{gw, b}))
+		list = append(list, envoyListener.Get(c, bindOf{fleet, b}))
+	}
+	if settings(c).ReadyPort != 0 {
+		list = append(list, readyListener.Get(c, fleet))
 	}
 	return resources(list)
 }, incr.Equal[store.Key](xds.EqualResources))
 
+// readyListener is where the proxies of a fleet are asked whether they are ready.
+var readyListener = incr.NewQuery("ready listener", func(c *incr.Context, fleet store.Key) *xds.Resource {
+	v := proxySettings.Get(c, fleet)
+	return xds.ReadyListener(v.ListenAddress, v.IPv6Only, uint32(settings(c).ReadyPort))
+}, incr.Equal[store.Key](xds.Equal))
+
 type bindOf struct {
-	Gateway store.Key
+	Fleet store.Key
 	ir.Bind
 }
 
 // envoyListener is one encoded listener; nil while it would have nothing to do.
 var envoyListener = incr.NewQuery("envoy listener", func(c *incr.Context, b bindOf) *xds.Resource {
-	s := settings(c)
+	s := proxySettings.Get(c, b.Fleet)
 	spec := xds.ListenerSpec{
 		Name:      b.Name(),
 		Address:   s.ListenAddress,
+		IPv6Only:  s.IPv6Only,
 		Port:      uint32(s.BoundPort(b.Port)),
 		UDP:       b.UDP,
-		Exclusive: s.ExclusivePorts,
-		Origin:    b.Gateway.Object(),
+		Exclusive: settings(c).ExclusivePorts,
 	}
-	for _, l := range gatewayListeners.Get(c, b.Gateway).All {
+	for _, l := range fleetListeners(c, b.Fleet) {
 		if !l.Served || l.Port != b.Port || (l.Protocol == ir.ListenerUDP) != b.UDP {
 			continue
 		}
-		spec.Origins = append(spec.Origins, l.Key.Owner.Object())
+		spec.Origins = append(spec.Origins, l.Gateway.Object(), l.Key.Owner.Object())
 		switch l.Protocol {
 		case ir.ListenerHTTP:
 			if len(spec.Chains) == 0 { // the HTTP listeners of a port share one
-				t := tableKey{Gateway: b.Gateway, Port: b.Port}
+				t := tableKey{Fleet: b.Fleet, Port: b.Port}
 				spec.Chains = append(spec.Chains, xds.Chain{Name: t.name(), HTTP: &xds.HTTPChain{Table: t.name(), Auths: tableAuths.Get(c, t)}})
 			}
 		case ir.ListenerHTTPS:
-			t := tableKey{Gateway: b.Gateway, Port: b.Port, Listener: l.Key}
+			t := tableKey{Fleet: b.Fleet, Port: b.Port, Listener: l.Key}
 			spec.Chains = append(spec.Chains, xds.Chain{
 				Name:        t.name(),
 				ServerNames: serverNames(l.Hostname),
@@ -64,9 +73,9 @@ var envoyListener = incr.NewQuery("envoy listener", func(c *incr.Context, b bind
 				HTTP:        &xds.HTTPChain{Table: t.name(), Auths: tableAuths.Get(c, t)},
 			})
 		case ir.ListenerTLS:
-			spec.Chains = append(spec.Chains, tlsChains(c, b.Gateway, l)...)
+			spec.Chains = append(spec.Chains, tlsChains(c, b.Fleet, l)...)
 		case ir.ListenerTCP, ir.ListenerUDP:
-			if chain, ok := connectionChain(c, b.Gateway, l); ok {
+			if chain, ok := connectionChain(c, b.Fleet, l); ok {
 				spec.Chains = append(spec.Chains, chain)
 			}
 		}
@@ -96,10 +105,10 @@ func terminate(l *ir.Listener) *xds.ServerTLS {
 // one for all names of the listener. Where two routes claim a name it is a
 // TLSRoute's, which chose it, before a TCPRoute's, and the older one's; and a name
 // that a more specific listener of the port has is left to that.
-func tlsChains(c *incr.Context, gw store.Key, l *listener) []xds.Chain {
+func tlsChains(c *incr.Context, fleet store.Key, l *listener) []xds.Chain {
 	var names []string
 	me, general := -1, false
-	for _, other := range gatewayListeners.Get(c, gw).All {
+	for _, other := range fleetListeners(c, fleet) {
 		if other.Served && other.Port == l.Port && other.SNI() {
 			if other.Key == l.Key {
 				me = len(names)
@@ -111,7 +120,7 @@ func tlsChains(c *incr.Context, gw store.Key, l *listener) []xds.Chain {
 	}
 	claimed := map[string]bool{}
 	var chains []xds.Chain
-	routes := byAge(c, gatewayRoutes.Get(c, gw)[l.Key])
+	routes := byAge(c, routesOn(c, l))
 	slices.SortStableFunc(routes, func(a, b attachedRoute) int {
 		return compareBool(a.Route.Kind != store.TLSRoute, b.Route.Kind != store.TLSRoute)
 	})
@@ -140,9 +149,9 @@ func tlsChains(c *incr.Context, gw store.Key, l *listener) []xds.Chain {
 			continue
 		}
 		chain := xds.Chain{
-			Name: routePrefix(r.Route) + "/" + listenerName(gw, l.Key),
+			Name: routePrefix(r.Route) + "/" + listenerName(fleet, l.Key),
 			SNI:  true,
-			TCP:  tcpChain(c, gw, l, r.Route),
+			TCP:  tcpChain(c, l, r.Route),
 		}
 		if !everything {
 			chain.ServerNames = own
@@ -156,7 +165,7 @@ func tlsChains(c *incr.Context, gw store.Key, l *listener) []xds.Chain {
 		// The rest of this listener's names must not fall to a less specific
 		// listener ("listener isolation").
 		chains = append(chains, xds.Chain{
-			Name:        "none/" + listenerName(gw, l.Key),
+			Name:        "none/" + listenerName(fleet, l.Key),
 			ServerNames: serverNames(l.Hostname),
 			SNI:         true,
 			TCP:         &xds.TCPChain{StatPrefix: statPrefix(l)},
@@ -167,8 +176,8 @@ func tlsChains(c *incr.Context, gw store.Key, l *listener) []xds.Chain {
 
 // carrier returns the oldest accepted TCPRoute or UDPRoute on a listener:
 // nothing tells connections apart, so one route takes them all.
-func carrier(c *incr.Context, gw store.Key, l *listener) (store.Key, bool) {
-	for _, r := range byAge(c, gatewayRoutes.Get(c, gw)[l.Key]) {
+func carrier(c *incr.Context, l *listener) (store.Key, bool) {
+	for _, r := range byAge(c, routesOn(c, l)) {
 		if r.Route.Kind != store.TLSRoute && !l4Rule.Get(c, l4Key{r.Route, l4Protocol(&l.Listener)}).Refused {
 			return r.Route, true
 		}
@@ -177,23 +186,23 @@ func carrier(c *incr.Context, gw store.Key, l *listener) (store.Key, bool) {
 }
 
 // connectionChain is the chain of a TCP or UDP listener.
-func connectionChain(c *incr.Context, gw store.Key, l *listener) (xds.Chain, bool) {
-	r, ok := carrier(c, gw, l)
+func connectionChain(c *incr.Context, fleet store.Key, l *listener) (xds.Chain, bool) {
+	r, ok := carrier(c, l)
 	if !ok {
 		return xds.Chain{}, false
 	}
-	chain := xds.Chain{Name: routePrefix(r) + "/" + listenerName(gw, l.Key)}
+	chain := xds.Chain{Name: routePrefix(r) + "/" + listenerName(fleet, l.Key)}
 	if l.Protocol == ir.ListenerUDP {
 		chain.UDP = &xds.UDPChain{Cluster: udpCluster(r).Name()}
 	} else {
-		chain.TCP = tcpChain(c, gw, l, r)
+		chain.TCP = tcpChain(c, l, r)
 	}
 	return chain, true
 }
 
 func statPrefix(l *listener) string { return strings.ToLower(string(l.Protocol)) + "-" + itoa(l.Port) }
 
-func tcpChain(c *incr.Context, gw store.Key, l *listener, route store.Key) *xds.TCPChain {
+func tcpChain(c *incr.Context, l *listener, route store.Key) *xds.TCPChain {
 	t := &xds.TCPChain{StatPrefix: statPrefix(l)}
 	for _, d := range l4Rule.Get(c, l4Key{route, l4Protocol(&l.Listener)}).Destinations {
 		if d.Weight == 0 {
@@ -201,7 +210,7 @@ func tcpChain(c *incr.Context, gw store.Key, l *listener, route store.Key) *xds.
 		}
 		w := xds.WeightedCluster{Weight: d.Weight}
 		if d.Valid {
-			w.Name = via(c, gw, d.Cluster).Name()
+			w.Name = via(c, l.Gateway, d.Cluster).Name()
 		}
 		t.Clusters = append(t.Clusters, w)
 	}

@@ -15,19 +15,20 @@ var gatewayIssues = incr.NewQuery("gateway issues", func(c *incr.Context, k stor
 		return nil
 	}
 	var issues []issue
-	if class, ok := store.Get[*gateway.GatewayClass](c, store.ID{Kind: store.GatewayClass, Name: string(g.Spec.GatewayClassName)}.Key()); ok {
-		for _, i := range classIssues(c, class) {
+	if class, ok := store.Get[*gateway.GatewayClass](c, classKey(string(g.Spec.GatewayClassName))); ok {
+		for _, i := range classIssues(c, store.KeyOf(class)) {
 			issues = append(issues, classParameters.at(k, "spec.gatewayClassName", "", "GatewayClass %s is not accepted: %s", class.Name, i.Message))
 		}
 	}
-	if infra := g.Spec.Infrastructure; infra != nil && infra.ParametersRef != nil {
-		ref := infra.ParametersRef
-		to := store.ID{Kind: store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)}, Namespace: k.Namespace, Name: ref.Name}.Key()
-		issues = append(issues, parametersIssues(c, k, "spec.infrastructure.parametersRef", to)...)
-	}
+	issues = append(issues, gatewayParametersOf.Get(c, k).Issues...)
 	for i, a := range g.Spec.Addresses {
-		if t := ptr.Deref(a.Type, gateway.IPAddressType); t != gateway.IPAddressType && t != gateway.HostnameAddressType {
+		switch t := ptr.Deref(a.Type, gateway.IPAddressType); {
+		case t == gateway.HostnameAddressType:
+			issues = append(issues, addressNotUsable.at(k, path("spec", "addresses", i), "ask for an IP address, or none", "hostname %q cannot be assigned", a.Value))
+		case t != gateway.IPAddressType:
 			issues = append(issues, addressUnsupported.at(k, path("spec", "addresses", i, "type"), "use IPAddress or Hostname", "address type %q is not supported", t))
+		case a.Value != "" && !isIP(a):
+			issues = append(issues, addressNotUsable.at(k, path("spec", "addresses", i, "value"), "", "%q is not an IP address", a.Value))
 		}
 		if r := a.Routability; r != gateway.GatewayAddressRoutabilityDefault && r != gateway.GatewayAddressRoutabilityCluster {
 			issues = append(issues, addressUnsupported.at(k, path("spec", "addresses", i, "routability"), "use Cluster or leave it empty", "routability %q is not supported", r))
@@ -36,7 +37,7 @@ var gatewayIssues = incr.NewQuery("gateway issues", func(c *incr.Context, k stor
 	return issues
 })
 
-// gatewayAccepted says whether anything may be served for a Gateway.
+// gatewayAccepted says whether a Gateway is as it has to be.
 var gatewayAccepted = incr.NewQuery("gateway accepted", func(c *incr.Context, k store.Key) bool {
 	if _, ok := managedGateway(c, k); !ok {
 		return false
@@ -48,6 +49,38 @@ var gatewayAccepted = incr.NewQuery("gateway accepted", func(c *incr.Context, k 
 	}
 	return true
 }, incr.Equal[store.Key](equal[bool]))
+
+// gatewayServed says whether anything may be served for a Gateway. Parameters
+// that cannot be used say how proxies are to run. They keep proxies from being
+// started or changed, but those that run are told of routes and endpoints as
+// before: to take their listeners away would punish the clients.
+var gatewayServed = incr.NewQuery("gateway served", func(c *incr.Context, k store.Key) bool {
+	if _, ok := managedGateway(c, k); !ok {
+		return false
+	}
+	for _, i := range gatewayIssues.Get(c, k) {
+		if i.condition == accepted && i.Code != classParameters.id {
+			return false
+		}
+	}
+	return true
+}, incr.Equal[store.Key](equal[bool]))
+
+// frozen says why what runs for a fleet is to be left as it is.
+func frozen(c *incr.Context, fleet store.Key) string {
+	var issues []issue
+	if fleet.Kind == store.GatewayClass {
+		issues = classIssues(c, fleet)
+	} else {
+		issues = gatewayIssues.Get(c, fleet)
+	}
+	for _, i := range issues {
+		if i.condition == accepted {
+			return i.Message
+		}
+	}
+	return ""
+}
 
 // clientCertificate is the key pair that a Gateway shows to backends.
 type clientCertificate struct {

@@ -15,6 +15,11 @@ import (
 // listener is one listener of a Gateway or ListenerSet with the verdict on it.
 type listener struct {
 	ir.Listener
+	// Gateway is the Gateway that the listener belongs to, by itself or by a
+	// ListenerSet.
+	Gateway store.Key
+	// Bound is the port that Envoy binds.
+	Bound int32
 	// Kinds are the route kinds that may attach.
 	Kinds []store.Kind
 	// From and Selector say which namespaces' routes may attach.
@@ -34,13 +39,49 @@ type listeners struct {
 	Sets []store.Key
 }
 
-// gatewayListeners resolves and judges all listeners of a Gateway.
+// gatewayListeners are all listeners of a Gateway, with the verdict on each.
 var gatewayListeners = incr.NewQuery("gateway listeners", func(c *incr.Context, k store.Key) *listeners {
-	g, ok := managedGateway(c, k)
-	if !ok {
+	fleet := fleetOf.Get(c, k)
+	if fleet == (store.Key{}) {
 		return &listeners{}
 	}
+	if fleet != k {
+		if ls := mergedListeners.Get(c, fleet)[k]; ls != nil {
+			return ls
+		}
+		return &listeners{}
+	}
+	ls := resolveListeners(c, k)
+	judgeListeners(c, k, ls.All)
+	return ls
+})
+
+// mergedListeners are the listeners of the Gateways of a merged class, by
+// Gateway. They meet on the same proxies, so that they are judged together, the
+// oldest Gateway's first. What is not served at all is in nobody's way.
+var mergedListeners = incr.NewQuery("merged listeners", func(c *incr.Context, class store.Key) map[store.Key]*listeners {
+	out := map[store.Key]*listeners{}
+	var together []*listener
+	for _, gw := range fleetGateways.Get(c, class) {
+		ls := resolveListeners(c, gw)
+		out[gw] = ls
+		if gatewayServed.Get(c, gw) {
+			together = append(together, ls.All...)
+		} else {
+			judgeListeners(c, class, ls.All)
+		}
+	}
+	judgeListeners(c, class, together)
+	return out
+})
+
+// resolveListeners resolves the listeners of a Gateway and judges each by itself.
+func resolveListeners(c *incr.Context, k store.Key) *listeners {
 	ls := &listeners{}
+	g, ok := managedGateway(c, k)
+	if !ok {
+		return ls
+	}
 	for i := range g.Spec.Listeners {
 		l := g.Spec.Listeners[i]
 		ls.All = append(ls.All, resolveListener(c, g, k, path("spec", "listeners", i), gateway.ListenerEntry(l)))
@@ -51,17 +92,24 @@ var gatewayListeners = incr.NewQuery("gateway listeners", func(c *incr.Context, 
 			ls.All = append(ls.All, resolveListener(c, g, store.KeyOf(set), path("spec", "listeners", i), set.Spec.Listeners[i]))
 		}
 	}
-	findDuplicates(ls.All)
-	findPortsTaken(ls.All, settings(c))
-	findConflicts(ls.All)
-	ok = gatewayAccepted.Get(c, k)
-	for _, l := range ls.All {
-		l.Accepted = !hasCondition(l.Issues, accepted) && !hasCondition(l.Issues, conflicted)
-		l.Served = ok && l.Accepted && (!terminates(&l.Listener) || len(l.Certificates) > 0)
-	}
-	findOverlaps(ls.All)
 	return ls
-})
+}
+
+// judgeListeners judges the listeners that share a fleet.
+func judgeListeners(c *incr.Context, fleet store.Key, all []*listener) {
+	s := proxySettings.Get(c, fleet)
+	for _, l := range all {
+		l.Bound = s.BoundPort(l.Port)
+	}
+	findDuplicates(all)
+	findPortsTaken(all, settings(c).ReadyPort)
+	findConflicts(all)
+	for _, l := range all {
+		l.Accepted = !hasCondition(l.Issues, accepted) && !hasCondition(l.Issues, conflicted)
+		l.Served = l.Accepted && gatewayServed.Get(c, l.Gateway) && (!terminates(&l.Listener) || len(l.Certificates) > 0)
+	}
+	findOverlaps(all)
+}
 
 // ownListeners are the listeners of one owner, so that a route's attachment
 // does not depend on the listeners of other owners.
@@ -99,7 +147,7 @@ func terminates(l *ir.Listener) bool {
 
 // resolveListener judges one listener by itself.
 func resolveListener(c *incr.Context, g *gateway.Gateway, owner store.Key, field string, e gateway.ListenerEntry) *listener {
-	l := &listener{From: gateway.NamespacesFromSame}
+	l := &listener{Gateway: store.KeyOf(g), From: gateway.NamespacesFromSame}
 	l.Source = ir.Source{Object: owner, Path: field, Section: string(e.Name)}
 	l.Key = ir.ListenerKey{Owner: owner, Name: string(e.Name)}
 	l.Protocol = ir.ListenerProtocol(e.Protocol)

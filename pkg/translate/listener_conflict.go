@@ -23,10 +23,15 @@ func findDuplicates(all []*listener) {
 // findPortsTaken leaves out listeners that ask for the very port on which Envoy
 // serves another's privileged port. Within an owner the privileged one stays: a
 // client of port 80 has no other way in.
-func findPortsTaken(all []*listener, s Settings) {
+// The port on which proxies say that they are ready is nobody else's.
+func findPortsTaken(all []*listener, ready int32) {
 	for i, l := range all {
+		if ready != 0 && l.Bound == ready && l.Protocol != ir.ListenerUDP && !hasCondition(l.Issues, accepted) {
+			l.Issues = append(l.Issues, listenerPortTaken.at(l.Object, l.Path+".port", "use another port", "on port %d proxies say whether they are ready", l.Bound))
+			continue
+		}
 		for _, other := range all[:i] {
-			if l.Port == other.Port || s.BoundPort(l.Port) != s.BoundPort(other.Port) ||
+			if l.Port == other.Port || l.Bound != other.Bound ||
 				(l.Protocol == ir.ListenerUDP) != (other.Protocol == ir.ListenerUDP) ||
 				hasCondition(l.Issues, accepted) || hasCondition(other.Issues, accepted) {
 				continue
@@ -36,7 +41,7 @@ func findPortsTaken(all []*listener, s Settings) {
 				loser, winner = other, l
 			}
 			loser.Issues = append(loser.Issues, listenerPortTaken.at(loser.Object, loser.Path+".port", "use another port",
-				"port %d of listener %q of %s is served on port %d", winner.Port, winner.Key.Name, winner.Key.Owner, s.BoundPort(winner.Port)))
+				"port %d of listener %q of %s is served on port %d", winner.Port, winner.Key.Name, winner.Key.Owner, winner.Bound))
 		}
 	}
 }
@@ -45,6 +50,7 @@ func findPortsTaken(all []*listener, s Settings) {
 // no winner may be picked, so all of an indistinct set lose; a Gateway's
 // listener wins over a ListenerSet's, and an earlier set over a later
 // (specification, "Handling indistinct Listeners" and ListenerSet precedence).
+// Of Gateways that are merged the older one wins, its ListenerSets included.
 func findConflicts(all []*listener) {
 	for i, l := range all {
 		if hasCondition(l.Issues, accepted) {

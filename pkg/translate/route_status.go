@@ -97,7 +97,7 @@ func routeContent(c *incr.Context, k store.Key, o store.Object, a *attachment) (
 		}
 	}
 	for _, s := range a.Listeners {
-		if older, ok := shadow(c, a.Gateway, k, s.Listener); ok {
+		if older, ok := shadow(c, k, s.Listener); ok {
 			issues = append(issues, routeShadowed.at(k, "spec.parentRefs", "", "all connections of listener %q of %s go to %s, which is older", s.Listener.Name, s.Listener.Owner, older))
 		}
 	}
@@ -106,13 +106,13 @@ func routeContent(c *incr.Context, k store.Key, o store.Object, a *attachment) (
 
 // shadow returns the older TCPRoute or UDPRoute that takes all connections of a
 // listener, if there is one.
-func shadow(c *incr.Context, gw, route store.Key, k ir.ListenerKey) (store.Key, bool) {
+func shadow(c *incr.Context, route store.Key, k ir.ListenerKey) (store.Key, bool) {
 	if route.Kind == store.TLSRoute {
 		return store.Key{}, false
 	}
 	for _, l := range ownListeners.Get(c, k.Owner) {
 		if l.Key == k {
-			first, ok := carrier(c, gw, l)
+			first, ok := carrier(c, l)
 			return first, ok && first != route && !l4Rule.Get(c, l4Key{route, l4Protocol(&l.Listener)}).Refused
 		}
 	}

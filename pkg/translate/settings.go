@@ -3,6 +3,7 @@ package translate
 import (
 	"time"
 
+	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/incr"
 	"github.com/egctl/egctl/pkg/store"
 )
@@ -31,6 +32,13 @@ type Settings struct {
 	AssumeProgrammed bool
 	// DrainTimeout is how long closing connections are given.
 	DrainTimeout time.Duration
+	// DefaultProxy is in force where no EnvoyProxy is named; nil: an empty one.
+	DefaultProxy *v1alpha1.EnvoyProxySpec
+	// GatewayNamespaceMode says that proxies run in the namespaces of their
+	// Gateways, which therefore cannot be merged.
+	GatewayNamespaceMode bool
+	// ReadyPort is where proxies say that they have their configuration; 0: nowhere.
+	ReadyPort int32
 }
 
 // DefaultControllerName is the controller name of Envoy Gateway, whose
@@ -60,11 +68,13 @@ func (s Settings) BoundPort(port int32) int32 {
 	return port
 }
 
-// Infrastructure is what the controller reports of a Gateway's proxies.
+// Infrastructure is what the controller reports of a fleet.
 type Infrastructure struct {
 	// Ready says that at least one proxy runs with the current configuration.
 	Ready bool
-	// Message says what is awaited when not ready, or how many are ready.
+	// Failed says that something other than time is needed for them to be as wanted.
+	Failed bool
+	// Message says what is awaited when not ready, what failed, or how many are ready.
 	Message string
 	// Addresses are the values clients can use.
 	Addresses []Address
@@ -79,7 +89,7 @@ type Address struct {
 	Value    string
 }
 
-// InfrastructureKey is where the Infrastructure of a Gateway is stored.
-func InfrastructureKey(gateway store.Key) store.Key {
-	return store.ID{Kind: store.InfrastructureKind, Namespace: gateway.Namespace, Name: gateway.Name}.Key()
+// InfrastructureKey is where the Infrastructure of a fleet is stored.
+func InfrastructureKey(fleet store.Key) store.Key {
+	return store.ID{Kind: store.InfrastructureKind, Namespace: fleet.Namespace, Name: fleet.Name}.Key()
 }

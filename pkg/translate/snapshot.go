@@ -10,15 +10,15 @@ import (
 	"github.com/egctl/egctl/pkg/translate/xds"
 )
 
-// snapshot is everything Envoy is told for a Gateway. Its parts are queries of
+// snapshot is everything Envoy is told of a fleet. Its parts are queries of
 // their own, so that the lists that did not change are not even walked.
-var snapshot = incr.NewQuery("snapshot", func(c *incr.Context, gw store.Key) *xds.Snapshot {
+var snapshot = incr.NewQuery("snapshot", func(c *incr.Context, fleet store.Key) *xds.Snapshot {
 	return &xds.Snapshot{
-		Listeners:   envoyListeners.Get(c, gw),
-		Routes:      routeTables.Get(c, gw),
-		Clusters:    clusterResources.Get(c, gw),
-		Secrets:     secretResources.Get(c, gw),
-		Assignments: assignmentNames.Get(c, gw),
+		Listeners:   envoyListeners.Get(c, fleet),
+		Routes:      routeTables.Get(c, fleet),
+		Clusters:    clusterResources.Get(c, fleet),
+		Secrets:     secretResources.Get(c, fleet),
+		Assignments: assignmentNames.Get(c, fleet),
 	}
 }, incr.Equal[store.Key](xds.EqualSnapshots))
 
@@ -29,14 +29,14 @@ func resources(list []*xds.Resource) []*xds.Resource {
 	return list
 }
 
-// gatewayTables lists the route tables of a Gateway.
-var gatewayTables = incr.NewQuery("gateway tables", func(c *incr.Context, gw store.Key) []tableKey {
+// fleetTables lists the route tables of a fleet.
+var fleetTables = incr.NewQuery("fleet tables", func(c *incr.Context, fleet store.Key) []tableKey {
 	var keys []tableKey
-	for _, l := range gatewayListeners.Get(c, gw).All {
+	for _, l := range fleetListeners(c, fleet) {
 		if !l.Served || !isHTTP(l.Protocol) {
 			continue
 		}
-		t := tableKey{Gateway: gw, Port: l.Port}
+		t := tableKey{Fleet: fleet, Port: l.Port}
 		if l.Protocol == ir.ListenerHTTPS {
 			t.Listener = l.Key
 		}
@@ -47,16 +47,16 @@ var gatewayTables = incr.NewQuery("gateway tables", func(c *incr.Context, gw sto
 	return keys
 }, incr.Equal[store.Key](slices.Equal[[]tableKey]))
 
-var routeTables = incr.NewQuery("route tables", func(c *incr.Context, gw store.Key) []*xds.Resource {
+var routeTables = incr.NewQuery("route tables", func(c *incr.Context, fleet store.Key) []*xds.Resource {
 	var list []*xds.Resource
-	for _, t := range gatewayTables.Get(c, gw) {
+	for _, t := range fleetTables.Get(c, fleet) {
 		list = append(list, routeTable.Get(c, t))
 	}
 	return resources(list)
 }, incr.Equal[store.Key](xds.EqualResources))
 
-var clusterResources = incr.NewQuery("cluster resources", func(c *incr.Context, gw store.Key) []*xds.Resource {
-	keys := gatewayClusters.Get(c, gw)
+var clusterResources = incr.NewQuery("cluster resources", func(c *incr.Context, fleet store.Key) []*xds.Resource {
+	keys := fleetClusters.Get(c, fleet)
 	list := make([]*xds.Resource, 0, len(keys))
 	for _, k := range keys {
 		list = append(list, cluster.Get(c, k))
@@ -64,16 +64,16 @@ var clusterResources = incr.NewQuery("cluster resources", func(c *incr.Context, 
 	return resources(list)
 }, incr.Equal[store.Key](xds.EqualResources))
 
-var gatewayAssignments = incr.NewQuery("gateway assignments", func(c *incr.Context, gw store.Key) []ir.AssignmentKey {
+var fleetAssignments = incr.NewQuery("fleet assignments", func(c *incr.Context, fleet store.Key) []ir.AssignmentKey {
 	var keys []ir.AssignmentKey
-	for _, k := range gatewayClusters.Get(c, gw) {
+	for _, k := range fleetClusters.Get(c, fleet) {
 		keys = append(keys, k.Assignment())
 	}
 	return slices.Compact(keys) // the clusters of a backend are neighbours
 }, incr.Equal[store.Key](slices.Equal[[]ir.AssignmentKey]))
 
-var assignmentNames = incr.NewQuery("assignment names", func(c *incr.Context, gw store.Key) []string {
-	keys := gatewayAssignments.Get(c, gw)
+var assignmentNames = incr.NewQuery("assignment names", func(c *incr.Context, fleet store.Key) []string {
+	keys := fleetAssignments.Get(c, fleet)
 	names := make([]string, len(keys))
 	for i, k := range keys {
 		names[i] = k.Name()
@@ -82,11 +82,11 @@ var assignmentNames = incr.NewQuery("assignment names", func(c *incr.Context, gw
 	return names
 }, incr.Equal[store.Key](slices.Equal[[]string]))
 
-// allAssignments lists the load assignments that any Gateway reads.
+// allAssignments lists the load assignments that any fleet reads.
 var allAssignments = incr.NewQuery("all assignments", func(c *incr.Context, _ struct{}) []ir.AssignmentKey {
 	set := map[ir.AssignmentKey]struct{}{}
-	for _, gw := range managedGateways.Get(c, struct{}{}) {
-		for _, k := range gatewayAssignments.Get(c, gw) {
+	for _, fleet := range fleets.Get(c, struct{}{}) {
+		for _, k := range fleetAssignments.Get(c, fleet) {
 			set[k] = struct{}{}
 		}
 	}
@@ -112,9 +112,9 @@ const (
 	frontendCA
 )
 
-var secretResources = incr.NewQuery("secret resources", func(c *incr.Context, gw store.Key) []*xds.Resource {
+var secretResources = incr.NewQuery("secret resources", func(c *incr.Context, fleet store.Key) []*xds.Resource {
 	var list []*xds.Resource
-	for _, s := range gatewaySecrets.Get(c, gw) {
+	for _, s := range fleetSecrets.Get(c, fleet) {
 		switch s.kind {
 		case keyPair:
 			list = append(list, certificateSecret.Get(c, s.key))
@@ -127,11 +127,11 @@ var secretResources = incr.NewQuery("secret resources", func(c *incr.Context, gw
 	return resources(list)
 }, incr.Equal[store.Key](xds.EqualResources))
 
-// gatewaySecrets lists the secrets that a Gateway's listeners and clusters read.
-// No other Gateway's proxies can ask for them.
-var gatewaySecrets = incr.NewQuery("gateway secrets", func(c *incr.Context, gw store.Key) []secretKeyed {
+// fleetSecrets lists the secrets that a fleet's listeners and clusters read. No
+// other proxies can ask for them.
+var fleetSecrets = incr.NewQuery("fleet secrets", func(c *incr.Context, fleet store.Key) []secretKeyed {
 	set := map[secretKeyed]struct{}{}
-	for _, l := range gatewayListeners.Get(c, gw).All {
+	for _, l := range fleetListeners(c, fleet) {
 		if !l.Served {
 			continue
 		}
@@ -139,10 +139,10 @@ var gatewaySecrets = incr.NewQuery("gateway secrets", func(c *incr.Context, gw s
 			set[secretKeyed{kind: keyPair, key: k}] = struct{}{}
 		}
 		if l.Validation != nil {
-			set[secretKeyed{kind: frontendCA, key: gw, port: l.Port}] = struct{}{}
+			set[secretKeyed{kind: frontendCA, key: l.Gateway, port: l.Port}] = struct{}{}
 		}
 	}
-	for _, k := range gatewayClusters.Get(c, gw) {
+	for _, k := range fleetClusters.Get(c, fleet) {
 		for _, s := range clusterSecrets.Get(c, k) {
 			set[s] = struct{}{}
 		}

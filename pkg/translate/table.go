@@ -6,41 +6,47 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/egctl/egctl/pkg/finding"
 	"github.com/egctl/egctl/pkg/incr"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate/ir"
 	"github.com/egctl/egctl/pkg/translate/xds"
 )
 
-// tableKey is a route table of a Gateway: that of all HTTP listeners of a port,
-// or that of one HTTPS listener.
+// tableKey is a route table of a fleet: that of all HTTP listeners of a port, or
+// that of one HTTPS listener.
 type tableKey struct {
-	Gateway store.Key
-	Port    int32
+	Fleet store.Key
+	Port  int32
 	// Listener is zero for the table of the HTTP listeners.
 	Listener ir.ListenerKey
 }
 
-// name is the RDS resource name; it is unique within the Gateway.
+// name is the RDS resource name; it is unique within the fleet.
 func (t tableKey) name() string {
 	if t.Listener == (ir.ListenerKey{}) {
 		return "http-" + itoa(t.Port)
 	}
-	return "https-" + itoa(t.Port) + "/" + listenerName(t.Gateway, t.Listener)
+	return "https-" + itoa(t.Port) + "/" + listenerName(t.Fleet, t.Listener)
 }
 
-// listenerName is a listener's name within its Gateway.
-func listenerName(gw store.Key, l ir.ListenerKey) string {
-	if l.Owner == gw {
+// listenerName is a listener's name within its fleet.
+func listenerName(fleet store.Key, l ir.ListenerKey) string {
+	if l.Owner == fleet {
 		return l.Name
 	}
-	return l.Owner.Namespace + "/" + l.Owner.Name + "/" + l.Name
+	name := l.Owner.Namespace + "/" + l.Owner.Name + "/" + l.Name
+	if fleet.Kind == store.GatewayClass && l.Owner.Kind == store.ListenerSet {
+		return "listenerset/" + name // a Gateway may have the same name
+	}
+	return name
 }
 
 // host is a virtual host before its routes are looked at.
 type host struct {
 	Domain string // "*" for any
-	// Listener owns the domain, and has this Hostname itself.
+	// Listener, of Gateway, owns the domain, and has this Hostname itself.
+	Gateway  store.Key
 	Listener ir.ListenerKey
 	Hostname string
 	// Routes serve it, by key. Without any it answers 404.
@@ -56,13 +62,12 @@ var hosts = incr.NewQuery("hosts", func(c *incr.Context, t tableKey) []host {
 	for _, l := range append(slices.Clone(mine), others...) {
 		names = append(names, l.Hostname)
 	}
-	routes := gatewayRoutes.Get(c, t.Gateway)
 	byDomain := map[string]*host{}
 	for i, l := range mine {
 		// The listener's own name is always there, so that requests for it are
 		// not answered by a less specific listener.
-		byDomain[l.Hostname] = &host{Listener: l.Key, Hostname: l.Hostname}
-		for _, r := range routes[l.Key] {
+		byDomain[l.Hostname] = &host{Gateway: l.Gateway, Listener: l.Key, Hostname: l.Hostname}
+		for _, r := range routesOn(c, l) {
 			if !httpKind(r.Route.Kind) {
 				continue
 			}
@@ -72,7 +77,7 @@ var hosts = incr.NewQuery("hosts", func(c *incr.Context, t tableKey) []host {
 				}
 				e := byDomain[h]
 				if e == nil {
-					e = &host{Listener: l.Key, Hostname: l.Hostname}
+					e = &host{Gateway: l.Gateway, Listener: l.Key, Hostname: l.Hostname}
 					byDomain[h] = e
 				}
 				e.Routes = append(e.Routes, r.Route)
@@ -96,7 +101,7 @@ func httpKind(k store.Kind) bool { return k == store.HTTPRoute || k == store.GRP
 // tableListeners returns the listeners of a table, and for HTTPS those of the
 // same port whose requests do not belong here.
 func tableListeners(c *incr.Context, t tableKey) (mine, others []*listener) {
-	for _, l := range gatewayListeners.Get(c, t.Gateway).All {
+	for _, l := range fleetListeners(c, t.Fleet) {
 		switch {
 		case !l.Served || l.Port != t.Port:
 		case t.Listener == (ir.ListenerKey{}):
@@ -137,7 +142,7 @@ var virtualHost = incr.NewQuery("virtual host", func(c *incr.Context, k hostKey)
 	}
 	var entries []xds.RouteEntry
 	for _, r := range h.Routes {
-		entries = append(entries, routeEntries.Get(c, routeOn{r, k.Table.Gateway, h.Listener})...)
+		entries = append(entries, routeEntries.Get(c, routeOn{r, h.Gateway, h.Listener})...)
 		if len(h.Routes) > 1 {
 			rank := hostnameRank(routeNames.Get(c, r), h.Hostname, h.Domain)
 			for i := len(entries) - 1; i >= 0 && entries[i].Of(routePrefix(r)); i-- {
@@ -145,8 +150,12 @@ var virtualHost = incr.NewQuery("virtual host", func(c *incr.Context, k hostKey)
 			}
 		}
 	}
-	slices.SortStableFunc(entries, xds.RouteEntry.Compare)
-	return xds.VirtualHost(h.Domain, entries, listenerAuth(c, k.Table.Gateway, h.Listener))
+	compare := xds.RouteEntry.Compare
+	if proxySettings.Get(c, k.Table.Fleet).KeepOrder {
+		compare = xds.RouteEntry.CompareOrder
+	}
+	slices.SortStableFunc(entries, compare)
+	return xds.VirtualHost(h.Domain, entries, listenerAuth(c, h.Gateway, h.Listener))
 }, incr.Equal[hostKey](bytes.Equal))
 
 // routeNames are the hostnames that a route asks for.
@@ -266,23 +275,35 @@ var routeTable = incr.NewQuery("route table", func(c *incr.Context, t tableKey) 
 	for i := range all {
 		bodies[i] = virtualHost.Get(c, hostKey{t, all[i].Domain})
 	}
-	return xds.RouteTable(t.name(), bodies, t.Gateway.Object())
+	return xds.RouteTable(t.name(), bodies, tableOrigins(c, t)...)
 }, incr.Equal[tableKey](xds.Equal))
+
+// tableOrigins are the Gateways that a table serves.
+func tableOrigins(c *incr.Context, t tableKey) []finding.Object {
+	if t.Fleet.Kind == store.Gateway {
+		return []finding.Object{t.Fleet.Object()}
+	}
+	var origins []finding.Object
+	mine, _ := tableListeners(c, t)
+	for _, l := range mine {
+		origins = append(origins, l.Gateway.Object())
+	}
+	return origins
+}
 
 // tableAuths lists the external authorisations that the routes of a table use:
 // each needs a filter in the listener.
 var tableAuths = incr.NewQuery("table authorisations", func(c *incr.Context, t tableKey) []ir.ExternalAuth {
 	mine, _ := tableListeners(c, t)
 	byName := map[string]ir.ExternalAuth{}
-	routes := gatewayRoutes.Get(c, t.Gateway)
 	for _, l := range mine {
 		if l.Auth != nil {
-			a := *listenerAuth(c, t.Gateway, l.Key)
+			a := *listenerAuth(c, l.Gateway, l.Key)
 			byName[xds.AuthFilterName(&a)] = a
 		}
-		for _, r := range routes[l.Key] {
+		for _, r := range routesOn(c, l) {
 			for _, a := range routeAuths.Get(c, r.Route) {
-				a.Cluster = via(c, t.Gateway, a.Cluster)
+				a.Cluster = via(c, l.Gateway, a.Cluster)
 				byName[xds.AuthFilterName(&a)] = a
 			}
 		}

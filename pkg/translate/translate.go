@@ -5,6 +5,7 @@
 // like the part of the specification it implements:
 //
 //	class, gateway, listener*, listenerset     what is served where
+//	parameters*, fleet                         what runs for it, and how
 //	attach, hostname                           which routes are on which listener
 //	rule, httproute, grpcroute, filter         what a route says
 //	connroute                                  the same of TLSRoute, TCPRoute, UDPRoute
@@ -30,6 +31,7 @@ type Translator struct {
 
 	db        *incr.DB
 	snapshots *incr.Tracker[store.Key, *xds.Snapshot]
+	fleets    *incr.Tracker[store.Key, *Fleet]
 	endpoints *incr.Tracker[ir.AssignmentKey, *xds.Resource]
 	reports   *incr.Tracker[store.Key, Report]
 }
@@ -39,9 +41,10 @@ func New(s Settings) *Translator {
 	db := incr.New()
 	t := &Translator{
 		db: db,
-		Store: store.New(db, gatewaysByClass, listenerSetsByGateway, routesByParent, routesByBackend,
+		Store: store.New(db, gatewaysByClass, referrersByParameters, listenerSetsByGateway, routesByParent, routesByBackend,
 			backendTLSByTarget, slicesByService),
-		snapshots: incr.Track(db, managedGateways, snapshot),
+		snapshots: incr.Track(db, fleets, snapshot),
+		fleets:    incr.Track(db, fleetsToRun, fleet),
 		endpoints: incr.Track(db, allAssignments, loadAssignment),
 		reports:   incr.Track(db, reportKeys, report),
 	}
@@ -55,8 +58,10 @@ func (t *Translator) Configure(s Settings) { t.Store.Apply(store.PutValue(settin
 // Changes is what became different since the last update. In each map a nil or
 // zero value under a key means that it is gone.
 type Changes struct {
-	// Snapshots by Gateway.
+	// Snapshots by fleet.
 	Snapshots map[store.Key]*xds.Snapshot
+	// Fleets are what is to run, by their Key.
+	Fleets map[store.Key]*Fleet
 	// Endpoints are load assignments by name.
 	Endpoints map[string]*xds.Resource
 	// Reports by object. An object that is gone has a Report without findings.
@@ -64,7 +69,9 @@ type Changes struct {
 }
 
 // Empty says whether nothing changed.
-func (c *Changes) Empty() bool { return len(c.Snapshots)+len(c.Endpoints)+len(c.Reports) == 0 }
+func (c *Changes) Empty() bool {
+	return len(c.Snapshots)+len(c.Fleets)+len(c.Endpoints)+len(c.Reports) == 0
+}
 
 // Update brings everything up to date and returns the differences.
 func (t *Translator) Update() Changes {
@@ -73,6 +80,12 @@ func (t *Translator) Update() Changes {
 		ch.Snapshots = make(map[store.Key]*xds.Snapshot, len(cs))
 		for _, c := range cs {
 			ch.Snapshots[c.Key] = c.Value
+		}
+	}
+	if cs := t.fleets.Update(); len(cs) > 0 {
+		ch.Fleets = make(map[store.Key]*Fleet, len(cs))
+		for _, c := range cs {
+			ch.Fleets[c.Key] = c.Value
 		}
 	}
 	if cs := t.endpoints.Update(); len(cs) > 0 {

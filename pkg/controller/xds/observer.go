@@ -140,6 +140,14 @@ func (s *Server) Synced(gateway string) []ProxyState {
 	return proxies
 }
 
+// Gateways returns the keys of those that have a snapshot or a connected proxy,
+// sorted.
+func (s *Server) Gateways() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return keys(s.gateways)
+}
+
 // WaitSynced waits until at least one proxy of the gateway is connected and
 // all that are have acknowledged the last Update. It returns a *RejectedError
 // when all have answered but not all agreed, and otherwise the error of ctx

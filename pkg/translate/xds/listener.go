@@ -29,14 +29,15 @@ const connectionBuffer = 32768
 type ListenerSpec struct {
 	Name    string
 	Address string
-	Port    uint32
-	UDP     bool
+	// IPv6Only keeps an unspecified IPv6 address from taking IPv4 connections.
+	IPv6Only bool
+	Port     uint32
+	UDP      bool
 	// Exclusive refuses a TCP port that another Envoy serves. Envoy takes UDP only
 	// with ports that can be shared.
 	Exclusive bool
 	Chains    []Chain
-	// Origin is the Gateway; Origins are the owners of its listeners here.
-	Origin  finding.Object
+	// Origins are the Gateways, and the owners of their listeners here.
 	Origins []finding.Object
 }
 
@@ -79,16 +80,13 @@ type UDPChain struct{ Cluster string }
 func Listener(s ListenerSpec) *Resource {
 	l := &listener.Listener{
 		Name:     s.Name,
-		Address:  socketAddress(s.Address, s.Port, s.UDP),
-		Metadata: sources("", append([]finding.Object{s.Origin}, s.Origins...)...),
-	}
-	if a, err := netip.ParseAddr(s.Address); err == nil && a.Is6() && a.IsUnspecified() {
-		l.Address.GetSocketAddress().Ipv4Compat = true
+		Address:  bindAddress(s.Address, s.IPv6Only, s.Port, s.UDP),
+		Metadata: sources("", s.Origins...),
 	}
 	if s.UDP {
 		l.ListenerFilters = []*listener.ListenerFilter{udpFilter(s.Chains[0].UDP)}
 		l.UdpListenerConfig = &listener.UdpListenerConfig{}
-		return mustEncode(ListenerType, s.Name, l, append(s.Origins, s.Origin)...)
+		return mustEncode(ListenerType, s.Name, l, s.Origins...)
 	}
 	if s.Exclusive {
 		l.EnableReusePort = wrapperspb.Bool(false)
@@ -116,7 +114,16 @@ func Listener(s ListenerSpec) *Resource {
 			ConfigType: &listener.ListenerFilter_TypedConfig{TypedConfig: mustAny(&inspector.TlsInspector{})},
 		}}
 	}
-	return mustEncode(ListenerType, s.Name, l, append(s.Origins, s.Origin)...)
+	return mustEncode(ListenerType, s.Name, l, s.Origins...)
+}
+
+// bindAddress is what a listener binds.
+func bindAddress(address string, ipv6Only bool, port uint32, udp bool) *core.Address {
+	bind := socketAddress(address, port, udp)
+	if a, err := netip.ParseAddr(address); err == nil && a.Is6() && a.IsUnspecified() && !ipv6Only {
+		bind.GetSocketAddress().Ipv4Compat = true
+	}
+	return bind
 }
 
 func filterChain(c *Chain, port uint32) *listener.FilterChain {

@@ -72,7 +72,7 @@ func MisdirectedHost(domain string) []byte {
 }
 
 // RouteTable encodes a RouteConfiguration from encoded virtual hosts.
-func RouteTable(name string, virtualHosts [][]byte, origin finding.Object) *Resource {
+func RouteTable(name string, virtualHosts [][]byte, origins ...finding.Object) *Resource {
 	head, err := marshal.Marshal(&route.RouteConfiguration{Name: name, IgnorePortInHostMatching: true})
 	if err != nil {
 		return nil
@@ -85,7 +85,7 @@ func RouteTable(name string, virtualHosts [][]byte, origin finding.Object) *Reso
 	for _, vh := range virtualHosts {
 		b = appendField(b, tableVirtualHosts, vh)
 	}
-	return NewResource(RouteType, name, b, origin)
+	return NewResource(RouteType, name, b, origins...)
 }
 
 func appendField(b []byte, field protowire.Number, body []byte) []byte {

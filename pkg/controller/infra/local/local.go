@@ -1,6 +1,6 @@
-// Package local runs the proxies of Gateways as processes on this machine: one
-// Envoy for each Gateway, with an ADS socket of its own in a folder that nobody
-// else may enter. Whoever connects to a Gateway's socket is that Gateway's proxy.
+// Package local runs fleets as processes on this machine: one Envoy for each,
+// with an ADS socket of its own in a folder that nobody else may enter. Whoever
+// connects to a fleet's socket is that fleet's proxy.
 package local
 
 import (
@@ -24,7 +24,6 @@ import (
 	"github.com/egctl/egctl/pkg/envoy"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
-	"github.com/egctl/egctl/pkg/translate/xds"
 )
 
 // Options configure local proxies.
@@ -40,11 +39,12 @@ type Options struct {
 	// DrainTime is how long open connections are given at the end.
 	DrainTime time.Duration
 	Server    *ads.Server
-	// Submit takes the Infrastructure of Gateways back to the controller.
+	// Submit takes the Infrastructure of fleets back to the controller.
 	Submit func(...store.Change)
 	Logger *slog.Logger
-	// Failed is told why the proxy of a Gateway cannot be started; nil: nobody is.
-	Failed func(gateway store.Key, err error)
+	// Failed is told why the proxy of a fleet cannot be started, at the first
+	// attempt; nil: nobody is.
+	Failed func(fleet store.Key, err error)
 	// AccessLog takes what Envoy writes to its standard output.
 	AccessLog io.Writer
 }
@@ -56,7 +56,9 @@ type Proxies struct {
 
 	mu      sync.Mutex
 	running map[store.Key]*proxy
-	// starts counts the proxies of a Gateway: one that comes back gets a folder of
+	// failed are the wanted proxies that cannot be started: they are tried again.
+	failed map[store.Key]*attempt
+	// starts counts the proxies of a fleet: one that comes back gets a folder of
 	// its own, for its predecessor may still be draining in the other.
 	starts map[store.Key]int
 	group  sync.WaitGroup
@@ -64,14 +66,26 @@ type Proxies struct {
 
 var _ controller.Infrastructure = (*Proxies)(nil)
 
-// proxy is the Envoy of one Gateway.
+// attempt is a start that failed, and when the next follows.
+type attempt struct {
+	wait time.Duration
+	next *time.Timer
+}
+
+// The pauses before a proxy that cannot be started is tried again.
+const (
+	firstPause   = time.Second
+	longestPause = 30 * time.Second
+)
+
+// proxy is the Envoy of one fleet.
 type proxy struct {
 	process *envoy.Process
 	socket  net.Listener
 	stop    context.CancelFunc
 
-	// gone says that the Gateway has no use for this proxy any more, so what
-	// becomes of it is not the state of the Gateway.
+	// gone says that the fleet has no use for this proxy any more, so what
+	// becomes of it is not the state of the fleet.
 	mu   sync.Mutex
 	gone bool
 }
@@ -97,10 +111,10 @@ func (p *proxy) speak(report func()) {
 // New returns proxies of which none runs yet. When ctx ends they are ended
 // without draining; Stop is the gentle way.
 func New(ctx context.Context, o Options) *Proxies {
-	return &Proxies{o: o, ctx: ctx, running: map[store.Key]*proxy{}, starts: map[store.Key]int{}}
+	return &Proxies{o: o, ctx: ctx, running: map[store.Key]*proxy{}, failed: map[store.Key]*attempt{}, starts: map[store.Key]int{}}
 }
 
-// Identify names the Gateway whose socket a connection came in by.
+// Identify names the fleet whose socket a connection came in by.
 func Identify(ctx context.Context, _ *corev3.Node) (string, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok || p.LocalAddr == nil {
@@ -109,48 +123,83 @@ func Identify(ctx context.Context, _ *corev3.Node) (string, error) {
 	dir := filepath.Base(filepath.Dir(p.LocalAddr.String()))
 	parts := strings.Split(dir, "_") // no namespace and no name holds one
 	if len(parts) < 2 {
-		return "", fmt.Errorf("socket %s belongs to no Gateway", p.LocalAddr)
+		return "", fmt.Errorf("socket %s belongs to no fleet", p.LocalAddr)
 	}
-	return parts[0] + "/" + parts[1], nil
+	return translate.FleetName(store.ID{Namespace: parts[0], Name: parts[1]}.Key()), nil
 }
 
-// Want starts the proxy of a Gateway, or stops it when there is nothing to
-// serve any more.
-func (p *Proxies) Want(gateway store.Key, snapshot *xds.Snapshot) {
+// Want starts the proxy of a fleet, or stops it when the fleet is gone. One that
+// runs is left alone otherwise: an Envoy learns of its ports from its snapshot,
+// and the rest of a fleet's parameters is for clusters.
+func (p *Proxies) Want(key store.Key, fleet *translate.Fleet) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := p.running[gateway]
+	if fleet == nil || fleet.Frozen != "" || len(fleet.Ports) == 0 {
+		p.giveUp(key)
+	}
+	now := p.running[key]
 	switch {
-	case snapshot == nil && now != nil:
-		delete(p.running, gateway)
-		now.leave(func() { p.o.Submit(store.Delete(translate.InfrastructureKey(gateway))) })
+	case fleet == nil && now != nil:
+		delete(p.running, key)
+		now.leave(func() { p.o.Submit(store.Delete(translate.InfrastructureKey(key))) })
 		p.group.Add(1)
 		go func() {
 			defer p.group.Done()
 			if err := p.end(p.ctx, now); err != nil {
-				p.o.Logger.Warn("proxy did not stop cleanly", "gateway", gateway, "error", err)
+				p.o.Logger.Warn("proxy did not stop cleanly", "fleet", key, "error", err)
 			}
 		}()
-	case snapshot != nil && now == nil && len(snapshot.Listeners) > 0:
-		started, err := p.start(gateway)
-		if err != nil {
-			p.o.Logger.Debug("proxy cannot be started", "gateway", gateway, "error", err)
-			if p.o.Failed != nil {
-				p.o.Failed(gateway, err)
-			}
-			p.report(gateway, translate.Infrastructure{Message: err.Error(), Addresses: p.addresses()})
-			return
-		}
-		p.running[gateway] = started
+	case fleet == nil:
+		p.o.Submit(store.Delete(translate.InfrastructureKey(key)))
+	case now == nil && fleet.Frozen == "" && len(fleet.Ports) > 0:
+		p.try(key)
 	}
 }
 
-func (p *Proxies) start(gateway store.Key) (*proxy, error) {
-	folder := gateway.Namespace + "_" + gateway.Name
-	if n := p.starts[gateway]; n > 0 {
+// try starts a proxy, and comes back to it if that fails.
+func (p *Proxies) try(fleet store.Key) {
+	started, err := p.start(fleet)
+	if err == nil {
+		p.giveUp(fleet)
+		p.running[fleet] = started
+		return
+	}
+	p.o.Logger.Debug("proxy cannot be started", "fleet", fleet, "error", err)
+	a := p.failed[fleet]
+	if a == nil {
+		a = &attempt{wait: firstPause}
+		p.failed[fleet] = a
+		if p.o.Failed != nil {
+			p.o.Failed(fleet, err)
+		}
+	} else {
+		a.next.Stop()
+		a.wait = min(2*a.wait, longestPause)
+	}
+	a.next = time.AfterFunc(a.wait, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.failed[fleet] == a && p.ctx.Err() == nil {
+			p.try(fleet)
+		}
+	})
+	p.report(fleet, translate.Infrastructure{Message: err.Error(), Addresses: p.addresses()})
+}
+
+// giveUp ends the attempts to start a proxy.
+func (p *Proxies) giveUp(fleet store.Key) {
+	if a := p.failed[fleet]; a != nil {
+		a.next.Stop()
+		delete(p.failed, fleet)
+	}
+}
+
+func (p *Proxies) start(fleet store.Key) (*proxy, error) {
+	folder := fleet.Namespace + "_" + fleet.Name
+	if n := p.starts[fleet]; n > 0 {
 		folder += fmt.Sprintf("_%d", n)
 	}
-	p.starts[gateway]++
+	p.starts[fleet]++
 	dir := filepath.Join(p.o.Dir, folder)
 	socket, err := ads.ListenUnix(filepath.Join(dir, "xds"))
 	if err != nil {
@@ -161,12 +210,12 @@ func (p *Proxies) start(gateway store.Key) (*proxy, error) {
 	go func() {
 		defer p.group.Done()
 		if err := p.o.Server.Serve(ctx, socket); err != nil && ctx.Err() == nil {
-			p.o.Logger.Error("ADS socket failed", "gateway", gateway, "error", err)
+			p.o.Logger.Error("ADS socket failed", "fleet", fleet, "error", err)
 		}
 	}()
 	now := &proxy{socket: socket, stop: stop}
-	now.process, err = p.envoy(ctx, gateway, dir, func(s envoy.State) {
-		now.speak(func() { p.state(gateway, s) })
+	now.process, err = p.envoy(ctx, fleet, dir, func(s envoy.State) {
+		now.speak(func() { p.state(fleet, s) })
 	})
 	if err != nil {
 		stop()
@@ -175,14 +224,14 @@ func (p *Proxies) start(gateway store.Key) (*proxy, error) {
 	return now, nil
 }
 
-func (p *Proxies) envoy(ctx context.Context, gateway store.Key, dir string, onState func(envoy.State)) (*envoy.Process, error) {
+func (p *Proxies) envoy(ctx context.Context, fleet store.Key, dir string, onState func(envoy.State)) (*envoy.Process, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
 	}
 	b, err := envoy.Bootstrap(envoy.BootstrapOptions{
 		NodeID:      host,
-		NodeCluster: controller.GatewayKey(gateway),
+		NodeCluster: translate.FleetName(fleet),
 		XDSSocket:   filepath.Join(dir, "xds"),
 		AdminSocket: filepath.Join(dir, "admin"),
 	})
@@ -193,7 +242,7 @@ func (p *Proxies) envoy(ctx context.Context, gateway store.Key, dir string, onSt
 	if err != nil {
 		return nil, err
 	}
-	log := p.o.Logger.With("gateway", controller.GatewayKey(gateway))
+	log := p.o.Logger.With("fleet", translate.FleetName(fleet))
 	return envoy.Start(ctx, envoy.ProcessConfig{
 		Binary: p.o.Binary, Bootstrap: bootstrap, Dir: dir, LogLevel: p.o.LogLevel, Concurrency: p.o.Concurrency,
 		DrainTime: p.o.DrainTime, Log: log, Stdout: p.o.AccessLog,
@@ -201,8 +250,8 @@ func (p *Proxies) envoy(ctx context.Context, gateway store.Key, dir string, onSt
 	})
 }
 
-// state reports what an Envoy is doing as the Gateway's infrastructure.
-func (p *Proxies) state(gateway store.Key, s envoy.State) {
+// state reports what an Envoy is doing as the fleet's infrastructure.
+func (p *Proxies) state(fleet store.Key, s envoy.State) {
 	infra := translate.Infrastructure{Addresses: p.addresses(), Ready: s.Phase == envoy.Ready, Message: "the proxy is ready"}
 	if !infra.Ready {
 		infra.Message = "the proxy is " + strings.ToLower(string(s.Phase))
@@ -210,22 +259,22 @@ func (p *Proxies) state(gateway store.Key, s envoy.State) {
 			infra.Message += ": " + s.Err.Error()
 		}
 	}
-	p.report(gateway, infra)
+	p.report(fleet, infra)
 }
 
-func (p *Proxies) report(gateway store.Key, infra translate.Infrastructure) {
-	p.o.Submit(store.PutValue(translate.InfrastructureKey(gateway), infra))
+func (p *Proxies) report(fleet store.Key, infra translate.Infrastructure) {
+	p.o.Submit(store.PutValue(translate.InfrastructureKey(fleet), infra))
 }
 
 func (p *Proxies) addresses() []translate.Address {
 	return []translate.Address{{Value: p.o.Address}}
 }
 
-// Process returns the Envoy of a Gateway; nil if none runs.
-func (p *Proxies) Process(gateway store.Key) *envoy.Process {
+// Process returns the Envoy of a fleet; nil if none runs.
+func (p *Proxies) Process(fleet store.Key) *envoy.Process {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := p.running[gateway]; now != nil {
+	if now := p.running[fleet]; now != nil {
 		return now.process
 	}
 	return nil
@@ -242,6 +291,9 @@ func (p *Proxies) Stop(ctx context.Context) error {
 	p.mu.Lock()
 	running := p.running
 	p.running = map[store.Key]*proxy{}
+	for fleet := range p.failed {
+		p.giveUp(fleet)
+	}
 	p.mu.Unlock()
 	errs := make(chan error, len(running))
 	for _, now := range running {

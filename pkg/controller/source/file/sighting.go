@@ -90,7 +90,11 @@ func (s *Source) look(name string, seen *sighting, start bool) (*content, bool) 
 	}
 	var docs []*manifest.Document
 	if text != nil {
-		docs = manifest.Parse(name, text, s.o.Namespace)
+		var known []*manifest.Document
+		if before != nil {
+			known = before.docs
+		}
+		docs = manifest.Reparse(name, text, s.o.Namespace, known)
 	}
 	wait := settle
 	if text != nil && len(text) == 0 {

@@ -241,6 +241,9 @@ func (s *Source) differences(next map[store.Key]entry) []store.Change {
 		case old.object == e.object:
 		default:
 			generation := old.object.GetGeneration()
+			if e.object.GetGeneration() != 0 { // it was in force before, and readers may still have it
+				e.object = e.object.DeepCopyObject().(store.Object)
+			}
 			e.object.SetGeneration(generation)
 			if equality.Semantic.DeepEqual(old.object, e.object) {
 				e.object = old.object

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/egctl/egctl/pkg/inspect/status"
+)
+
+// legacyStatusOptions are those of Envoy Gateway's `egctl x status`.
+type legacyStatusOptions struct {
+	statusOptions
+}
+
+func newLegacyStatus(s Streams) *cobra.Command {
+	o := &legacyStatusOptions{statusOptions{kubeOptions: newKubeOptions(s)}}
+	cmd := &cobra.Command{
+		Use:   "status KIND [NAME...]",
+		Short: "Print the conditions of Gateways, routes and policies",
+		Long: `Print a line for each condition of the objects of a KIND, or of several: all,
+xroute, xpolicy. The columns are those of Envoy Gateway's egctl, for scripts that
+read them; "egctl status" says more.`,
+		Example: `  # The conditions of all Gateways of the namespace
+  egctl x status gateway
+
+  # The newest condition of every route and policy of the cluster
+  egctl x status all -A -q`,
+		ValidArgsFunction: o.complete,
+		RunE:              runs(o),
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&o.AllNamespaces, "all-namespaces", "A", false, "look in all namespaces")
+	f.BoolVarP(&o.Quiet, "quiet", "q", false, "print the newest condition only")
+	f.BoolVarP(&o.Verbose, "verbose", "v", false, "print messages, generations and times, too")
+	o.flags(cmd)
+	return cmd
+}
+
+func (o *legacyStatusOptions) Complete(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usagef("status of what? Name a kind, or all, xroute or xpolicy")
+	}
+	return o.statusOptions.Complete(cmd, args)
+}
+
+func (o *legacyStatusOptions) Validate() error {
+	if o.AllNamespaces && len(o.Names) > 0 {
+		return usagef("a name is in one namespace: leave out -A")
+	}
+	return nil
+}
+
+func (o *legacyStatusOptions) Run(ctx context.Context) error {
+	config, err := o.config()
+	if err != nil {
+		return err
+	}
+	client, err := status.NewClient(config)
+	if err != nil {
+		return err
+	}
+	q, err := o.query()
+	if err != nil {
+		return err
+	}
+	resources, err := o.resources(ctx, client)
+	if err != nil {
+		return err
+	}
+	_, several := status.Select(resources, o.Kinds[0])
+	world, err := client.Read(ctx, resources, q)
+	if err != nil {
+		return err
+	}
+	for _, d := range world.Denied {
+		fmt.Fprintf(o.Err, "note: %v\n", d)
+	}
+	options := status.LegacyOptions{AllNamespaces: o.AllNamespaces, Verbose: o.Verbose, Quiet: o.Quiet, Kinds: several}
+	printed := false
+	for i, r := range resources {
+		objects := world.Objects[i]
+		if several && !slices.ContainsFunc(objects, status.HasConditions) {
+			continue
+		}
+		if len(objects) == 0 {
+			fmt.Fprintln(o.Err, o.nothing(q))
+		}
+		if printed {
+			fmt.Fprintln(o.Out)
+		}
+		printed = true
+		if err := status.WriteLegacy(o.Out, r, objects, options); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,333 @@
+package kube
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
+	"github.com/egctl/egctl/pkg/controller/pki"
+	"github.com/egctl/egctl/pkg/store"
+	"github.com/egctl/egctl/pkg/translate"
+)
+
+// Field managers: what we want, and replicas on their way from us to an
+// autoscaler.
+const (
+	fieldManager    = "envoy-gateway"
+	handoverManager = "envoy-gateway-handover"
+)
+
+// patience is how long the work on one fleet may take before it is given up for
+// the time being.
+const patience = time.Minute
+
+// objectName names an object of a fleet, whose namespace is the fleet's.
+type objectName struct {
+	kind schema.GroupVersionKind
+	name string
+}
+
+func nameOf(u *unstructured.Unstructured) objectName {
+	return objectName{u.GroupVersionKind(), u.GetName()}
+}
+
+// digest is a hash of what is to be applied, or of which fields are ours.
+type digest [sha256.Size]byte
+
+// applied is what was applied, and what came of it.
+type applied struct {
+	want digest
+	// owned are the fields that were ours after that.
+	owned digest
+	// version is the resource version after that.
+	version uint64
+	// replicas says that we own the number of replicas.
+	replicas bool
+}
+
+func hash(o any) (digest, error) {
+	data, err := json.Marshal(o) // sorts keys
+	if err != nil {
+		return digest{}, err
+	}
+	return sha256.Sum256(data), nil
+}
+
+// ownFields returns which fields of an object are ours, as the API server keeps
+// account of them; nil: none.
+func ownFields(u *unstructured.Unstructured) any {
+	managers, ok, err := unstructured.NestedFieldNoCopy(u.Object, "metadata", "managedFields")
+	entries, isList := managers.([]any)
+	if err != nil || !ok || !isList {
+		return nil
+	}
+	for _, e := range entries {
+		if m, ok := e.(map[string]any); ok && m["manager"] == fieldManager && m["operation"] == string(metav1.ManagedFieldsOperationApply) && m["subresource"] == nil {
+			return m["fieldsV1"]
+		}
+	}
+	return nil
+}
+
+// version is an object's resource version; 0 if it is no number.
+func version(u *unstructured.Unstructured) uint64 {
+	v, err := strconv.ParseUint(u.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return v
+}
+
+// drifted says whether somebody else changed what is ours in an object, as a
+// watch shows it. Whoever changes a field of ours, or removes it, takes it from
+// us in the API server's account. A watch may also show what was before.
+func (a applied) drifted(seen *unstructured.Unstructured) bool {
+	if v := version(seen); v != 0 && v <= a.version {
+		return false
+	}
+	d, err := hash(ownFields(seen))
+	return err != nil || d != a.owned
+}
+
+// reconcile makes one fleet as wanted.
+func (i *Infrastructure) reconcile(ctx context.Context, k store.Key) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	i.mu.Lock()
+	f := i.fleets[k]
+	var want *translate.Fleet
+	if f != nil {
+		want, f.drift.awaited = f.want, false
+	}
+	i.mu.Unlock()
+	switch {
+	case f == nil:
+		return nil
+	case want == nil:
+		return i.remove(ctx, k)
+	case want.Frozen != "", len(want.Ports) == 0:
+		// What runs goes on, for it may be wanted again as it is.
+		return nil
+	}
+	objects, err := i.o.Render.Objects(want)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	if i.o.Certificates != nil {
+		errs = append(errs, i.certificate(ctx, want))
+	}
+	bad := map[schema.GroupVersionKind]bool{}
+	for _, o := range objects {
+		if err := i.apply(ctx, want, o); err != nil {
+			bad[o.GroupVersionKind()] = true
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, i.removeFormer(ctx, want, objects, bad))
+	return errors.Join(errs...)
+}
+
+// certificate makes sure that the fleet can prove who it is.
+func (i *Infrastructure) certificate(ctx context.Context, f *translate.Fleet) error {
+	n := i.o.Render.Names(f)
+	err := i.o.Certificates.Ensure(ctx, pki.Client{
+		Namespace: n.Namespace, Secret: n.Resource, Fleet: translate.FleetName(f.Key),
+		Labels: i.o.Render.StableLabels(f.Key), Owners: i.o.Render.Owners(f),
+	})
+	if err != nil {
+		return fmt.Errorf("certificate of the proxies, Secret %s/%s: %w", n.Namespace, n.Resource, err)
+	}
+	return nil
+}
+
+// apply makes one object as wanted, if it is not.
+func (i *Infrastructure) apply(ctx context.Context, f *translate.Fleet, want *unstructured.Unstructured) error {
+	name := nameOf(want)
+	wanted, err := hash(want.Object)
+	if err != nil {
+		return fmt.Errorf("%s %s/%s: %w", want.GetKind(), want.GetNamespace(), want.GetName(), err)
+	}
+	seen := i.watches.get(name, want.GetNamespace())
+	i.mu.Lock()
+	before, known := i.fleets[f.Key].last(name)
+	i.mu.Unlock()
+	if known && before.want == wanted && seen != nil && !before.drifted(seen) {
+		return nil
+	}
+	if seen == nil {
+		// It may exist without our labels.
+		if seen, err = i.live(ctx, name, want.GetNamespace()); err != nil {
+			return err
+		}
+	}
+	if seen != nil {
+		if ours, err := i.mayTouch(f, seen); err != nil || !ours {
+			return err
+		}
+		if err := keepSelector(want, seen); err != nil {
+			return err
+		}
+	}
+	_, replicas, err := unstructured.NestedFieldNoCopy(want.Object, "spec", "replicas")
+	if err != nil {
+		return fmt.Errorf("%s %s/%s: %w", name.kind.Kind, want.GetNamespace(), name.name, err)
+	}
+	if name.kind == render.Deployment && seen != nil && !replicas && (!known || before.replicas) && render.Scaled(f) {
+		if err := i.handOver(ctx, want); err != nil {
+			return err
+		}
+	}
+	got, err := i.send(ctx, want, fieldManager)
+	if err != nil {
+		return explain(f, want, err)
+	}
+	owned, err := hash(ownFields(got))
+	if err != nil {
+		return fmt.Errorf("%s %s/%s: %w", want.GetKind(), want.GetNamespace(), want.GetName(), err)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if now := i.fleets[f.Key]; now != nil && now.want != nil {
+		now.applied[name] = applied{want: wanted, owned: owned, version: version(got), replicas: replicas}
+	}
+	return nil
+}
+
+// last returns what was last applied under a name. f may be nil.
+func (f *fleet) last(name objectName) (applied, bool) {
+	if f == nil {
+		return applied{}, false
+	}
+	a, ok := f.applied[name]
+	return a, ok
+}
+
+// of returns the client for a kind in a namespace.
+func (i *Infrastructure) of(kind schema.GroupVersionKind, namespace string) dynamic.ResourceInterface {
+	return i.client.Resource(resources[kind]).Namespace(namespace)
+}
+
+// send applies an object as a field manager and returns what it is after that.
+func (i *Infrastructure) send(ctx context.Context, o *unstructured.Unstructured, manager string) (*unstructured.Unstructured, error) {
+	begin := time.Now()
+	got, err := i.of(o.GroupVersionKind(), o.GetNamespace()).Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: true})
+	i.observe(Write{Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName(), Took: time.Since(begin), Err: err})
+	return got, err
+}
+
+func (i *Infrastructure) observe(w Write) {
+	if i.o.Observe != nil {
+		i.o.Observe(w)
+	}
+	i.o.Logger.Debug("infrastructure written", "kind", w.Kind, "namespace", w.Namespace, "name", w.Name, "delete", w.Delete, "took", w.Took, "error", w.Err)
+}
+
+// live asks the API server for an object; nil: there is none.
+func (i *Infrastructure) live(ctx context.Context, n objectName, namespace string) (*unstructured.Unstructured, error) {
+	o, err := i.of(n.kind, namespace).Get(ctx, n.name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("%s %s/%s: %w", n.kind.Kind, namespace, n.name, err)
+	}
+	return o, nil
+}
+
+// mayTouch says whether an object that exists is the fleet's. An error says whose
+// it is; without one and with false it is to be used as it is.
+func (i *Infrastructure) mayTouch(f *translate.Fleet, o *unstructured.Unstructured) (bool, error) {
+	has := o.GetLabels()
+	managed := has[render.ManagedByLabel] == render.ManagedBy
+	owner, owned := render.Owner(has)
+	if managed && owned && owner == f.Key {
+		return true, nil
+	}
+	if managed && owned && o.GroupVersionKind() == render.ServiceAccount && !i.o.Render.GatewayNamespaceMode {
+		// Fleets may share one, and know themselves by their certificates. When the
+		// other goes, it becomes ours.
+		return false, nil
+	}
+	whose := "it was not made for this Gateway"
+	if managed && owned {
+		whose = "it belongs to " + owner.String()
+	}
+	return false, fmt.Errorf("%s %s/%s exists and is left alone, because %s: rename one of them, or delete that one", o.GetKind(), o.GetNamespace(), o.GetName(), whose)
+}
+
+// keepSelector has a workload that exists go on with its selector, which cannot
+// be changed.
+func keepSelector(want, live *unstructured.Unstructured) error {
+	if k := want.GroupVersionKind(); k != render.Deployment && k != render.DaemonSet {
+		return nil
+	}
+	has, ok, err := unstructured.NestedMap(live.Object, "spec", "selector")
+	if err != nil || !ok {
+		return fmt.Errorf("%s %s/%s has no selector: %w", live.GetKind(), live.GetNamespace(), live.GetName(), err)
+	}
+	var selector metav1.LabelSelector
+	data, err := json.Marshal(has)
+	if err == nil {
+		err = json.Unmarshal(data, &selector)
+	}
+	if err != nil {
+		return fmt.Errorf("selector of %s %s/%s: %w", live.GetKind(), live.GetNamespace(), live.GetName(), err)
+	}
+	matches, err := metav1.LabelSelectorAsSelector(&selector)
+	if err != nil {
+		return fmt.Errorf("selector of %s %s/%s: %w", live.GetKind(), live.GetNamespace(), live.GetName(), err)
+	}
+	template, _, err := unstructured.NestedStringMap(want.Object, "spec", "template", "metadata", "labels")
+	if err != nil {
+		return fmt.Errorf("labels of the pods of %s %s/%s: %w", want.GetKind(), want.GetNamespace(), want.GetName(), err)
+	}
+	if !matches.Matches(labels.Set(template)) {
+		return fmt.Errorf("%s %s/%s selects pods by %s, which its pods are to carry no longer, and a selector cannot be changed: give the pods these labels, or delete the %s",
+			live.GetKind(), live.GetNamespace(), live.GetName(), matches, live.GetKind())
+	}
+	return unstructured.SetNestedMap(want.Object, has, "spec", "selector")
+}
+
+// handOver gives the number of replicas, if it is ours, to a manager that never
+// applies again. Just leaving it out would set it to 1 until the autoscaler has
+// looked.
+func (i *Infrastructure) handOver(ctx context.Context, want *unstructured.Unstructured) error {
+	live, err := i.live(ctx, nameOf(want), want.GetNamespace())
+	if err != nil || live == nil {
+		return err
+	}
+	replicas, ok, err := unstructured.NestedInt64(live.Object, "spec", "replicas")
+	if err != nil || !ok || !ownsReplicas(live) {
+		return err
+	}
+	u := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"replicas": replicas}}}
+	u.SetGroupVersionKind(render.Deployment)
+	u.SetNamespace(want.GetNamespace())
+	u.SetName(want.GetName())
+	if _, err := i.send(ctx, u, handoverManager); err != nil {
+		return fmt.Errorf("replicas of Deployment %s/%s: %w", u.GetNamespace(), u.GetName(), err)
+	}
+	return nil
+}
+
+func ownsReplicas(live *unstructured.Unstructured) bool {
+	fields, ok := ownFields(live).(map[string]any)
+	if !ok {
+		return false
+	}
+	_, owns, err := unstructured.NestedFieldNoCopy(fields, "f:spec", "f:replicas")
+	return err == nil && owns
+}

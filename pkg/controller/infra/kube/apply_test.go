@@ -1,0 +1,241 @@
+package kube
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/egctl/egctl/api/v1alpha1"
+	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
+	"github.com/egctl/egctl/pkg/store"
+	"github.com/egctl/egctl/pkg/translate"
+)
+
+func object(t *testing.T, text string) *unstructured.Unstructured {
+	t.Helper()
+	u := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &u.Object); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// unconnected is an Infrastructure that knows no cluster.
+func unconnected(t *testing.T, c render.Config) *Infrastructure {
+	t.Helper()
+	c.Namespace = "system"
+	i, err := New(Options{Client: &rest.Config{Host: "http://127.0.0.1:1"}, Render: c, Submit: func(...store.Change) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func gatewayFleet(namespace, name string) *translate.Fleet {
+	return &translate.Fleet{
+		Key:   store.ID{Kind: store.Gateway, Namespace: namespace, Name: name}.Key(),
+		Class: "eg", ClassUID: "1", GatewayUID: "2", Parameters: &v1alpha1.EnvoyProxySpec{},
+		Ports: []translate.FleetPort{{Name: "http-80", Port: 80, ContainerPort: 10080}},
+	}
+}
+
+func TestDrifted(t *testing.T) {
+	t.Parallel()
+	seen := func(version, more string) *unstructured.Unstructured {
+		return object(t, `{kind: Service, metadata: {name: a, resourceVersion: "`+version+`", managedFields: [{manager: kubectl, operation: Update, fieldsV1: {x: 1}}`+more+`]}}`)
+	}
+	const ours = `, {manager: envoy-gateway, operation: Apply, fieldsV1: {f:spec: {f:a: {}, f:b: {}}}}`
+	after := seen("7", ours)
+	owned, err := hash(ownFields(after))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := applied{owned: owned, version: version(after)}
+	for _, c := range []struct {
+		name string
+		seen *unstructured.Unstructured
+		want bool
+	}{
+		{"as we left it", after, false},
+		{"what was before", seen("6", ""), false},
+		{"something else changed", seen("8", ours+`, {manager: x, operation: Update, subresource: status}`), false},
+		{"a field was taken", seen("8", strings.Replace(ours, ", f:b: {}", "", 1)), true},
+		{"all fields were taken", seen("8", ""), true},
+	} {
+		trimmed, err := trim(c.seen.DeepCopy())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, short := a.drifted(c.seen), a.drifted(trimmed.(*unstructured.Unstructured)); got != c.want || short != c.want {
+			t.Errorf("%s: drifted = %v, as the watch keeps it %v", c.name, got, short)
+		}
+	}
+}
+
+func TestDriftIsPutBackAtOnceThenMoreSlowly(t *testing.T) {
+	t.Parallel()
+	var d drift
+	now := time.Now()
+	var last time.Duration
+	for n := range 20 {
+		delay := d.delay(now)
+		if n == 0 && delay != 0 {
+			t.Errorf("the first change stands for %s", delay)
+		}
+		if delay < last || delay > longestDrift {
+			t.Errorf("change %d stands for %s after %s", n, delay, last)
+		}
+		last, now = delay, now.Add(time.Second)
+	}
+	if last != longestDrift {
+		t.Errorf("the last change stands for %s", last)
+	}
+	if got := d.delay(now.Add(driftMemory + time.Second)); got != 0 {
+		t.Errorf("after a long peace a change stands for %s", got)
+	}
+}
+
+func TestMayTouch(t *testing.T) {
+	t.Parallel()
+	f := gatewayFleet("shop", "eg")
+	const managed = "app.kubernetes.io/managed-by: envoy-gateway, "
+	own := managed + "gateway.envoyproxy.io/owning-gateway-name: eg, gateway.envoyproxy.io/owning-gateway-namespace: shop"
+	other := managed + "gateway.envoyproxy.io/owning-gateway-name: other, gateway.envoyproxy.io/owning-gateway-namespace: shop"
+	for _, c := range []struct {
+		name, apiVersion, kind, labels string
+		beside, may                    bool
+		err                            string
+	}{
+		{name: "ours", apiVersion: "apps/v1", kind: "Deployment", labels: own, may: true},
+		{name: "a stranger's", apiVersion: "apps/v1", kind: "Deployment", labels: "a: b", err: "Deployment x/zz exists and is left alone, because it was not made for this Gateway"},
+		{name: "managed by another tool", apiVersion: "v1", kind: "Service", labels: strings.Replace(own, "envoy-gateway", "helm", 1), err: "was not made for this Gateway"},
+		{name: "another fleet's", apiVersion: "v1", kind: "Service", labels: other, err: "belongs to Gateway shop/other"},
+		{name: "an account that fleets share", apiVersion: "v1", kind: "ServiceAccount", labels: other},
+		{name: "an account that proves who one is", apiVersion: "v1", kind: "ServiceAccount", labels: other, beside: true, err: "belongs to Gateway shop/other"},
+		{name: "a stranger's account", apiVersion: "v1", kind: "ServiceAccount", labels: "a: b", err: "was not made for this Gateway"},
+	} {
+		i := unconnected(t, render.Config{GatewayNamespaceMode: c.beside})
+		may, err := i.mayTouch(f, object(t, "{apiVersion: "+c.apiVersion+", kind: "+c.kind+", metadata: {namespace: x, name: zz, labels: {"+c.labels+"}}}"))
+		if may != c.may || (err == nil) != (c.err == "") || (err != nil && !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("%s: %v, %v", c.name, may, err)
+		}
+	}
+}
+
+func TestKeepSelector(t *testing.T) {
+	t.Parallel()
+	const want = `{apiVersion: apps/v1, kind: Deployment, metadata: {namespace: x, name: zz}, spec: {selector: {matchLabels: {a: new}}, template: {metadata: {labels: {a: new, b: old}}}}}`
+	w := object(t, want)
+	if err := keepSelector(w, object(t, `{kind: Deployment, metadata: {namespace: x, name: zz}, spec: {selector: {matchLabels: {b: old}}}}`)); err != nil {
+		t.Fatal(err)
+	}
+	if s, _, _ := unstructured.NestedStringMap(w.Object, "spec", "selector", "matchLabels"); len(s) != 1 || s["b"] != "old" {
+		t.Errorf("selector is %v", s)
+	}
+	err := keepSelector(object(t, want), object(t, `{kind: Deployment, metadata: {namespace: x, name: zz}, spec: {selector: {matchLabels: {a: old}}}}`))
+	if err == nil || !strings.Contains(err.Error(), "Deployment x/zz selects pods by a=old") || !strings.Contains(err.Error(), "delete the Deployment") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	f := gatewayFleet("shop", "eg")
+	f.Addresses = []string{"169.254.0.1"}
+	service := object(t, `{apiVersion: v1, kind: Service, metadata: {namespace: x, name: zz}}`)
+	invalid := func(path string) error {
+		return apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "y", field.ErrorList{field.Invalid(field.NewPath("spec").Child(path), "z", "no")})
+	}
+	forbidden := func(text string) error {
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "y", errors.New(text))
+	}
+	for _, c := range []struct {
+		name    string
+		err     error
+		refused bool
+		want    string
+	}{
+		{"an address that no Service may have", invalid("externalIPs"), true, "the addresses 169.254.0.1 cannot be had: Service x/zz"},
+		{"a cluster IP out of range", invalid("clusterIPs"), true, "cannot be had"},
+		{"denied by admission", forbidden("use of external IPs is denied by admission control"), true, "cannot be had"},
+		{"another field", invalid("ports"), false, "correct the EnvoyProxy"},
+		{"no permission", forbidden("user cannot patch"), false, "permissions that its chart grants"},
+		{"quota", forbidden("exceeded quota: lb"), false, "raise the quota"},
+		{"namespace", apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "x"), false, "does the namespace exist"},
+	} {
+		err := explain(f, service, c.err)
+		var refused *addressRefused
+		if errors.As(err, &refused) != c.refused || !strings.Contains(err.Error(), "Service x/zz") || !strings.Contains(err.Error(), c.want) || !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// TestServiceAccountFleet is about whom a token speaks for.
+func TestServiceAccountFleet(t *testing.T) {
+	t.Parallel()
+	i := unconnected(t, render.Config{GatewayNamespaceMode: true})
+	account := func(f *translate.Fleet, name string) *translate.Fleet {
+		f.Parameters = &v1alpha1.EnvoyProxySpec{Provider: &v1alpha1.EnvoyProxyProvider{Kubernetes: &v1alpha1.EnvoyProxyKubernetesProvider{
+			EnvoyServiceAccount: &v1alpha1.KubernetesServiceAccountSpec{Name: &name},
+		}}}
+		return f
+	}
+	want := func(f *translate.Fleet) { i.Want(f.Key, f) }
+	want(gatewayFleet("shop", "a"))
+	want(account(gatewayFleet("shop", "b"), "shared"))
+	want(account(gatewayFleet("shop", "c"), "shared"))
+	want(account(gatewayFleet("blog", "d"), "shared"))
+	check := func(namespace, name, fleet string) {
+		t.Helper()
+		got, ok := i.ServiceAccountFleet(namespace, name)
+		if got != fleet || ok != (fleet != "") {
+			t.Errorf("account %s/%s is that of %q, %v", namespace, name, got, ok)
+		}
+	}
+	check("shop", "a", "shop/a")
+	check("shop", "b", "")
+	check("shop", "shared", "")
+	check("blog", "shared", "blog/d")
+	check("system", "a", "")
+
+	frozen := account(gatewayFleet("shop", "a"), "b")
+	frozen.Frozen = "its EnvoyProxy is invalid"
+	want(frozen)
+	check("shop", "a", "shop/a") // goes on as it was
+
+	i.Want(gatewayFleet("shop", "b").Key, nil)
+	check("shop", "shared", "shop/c")
+}
+
+func TestOwnsReplicas(t *testing.T) {
+	t.Parallel()
+	manager := func(name string, op metav1.ManagedFieldsOperationType, fields string) metav1.ManagedFieldsEntry {
+		return metav1.ManagedFieldsEntry{Manager: name, Operation: op, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}
+	}
+	const replicas = `{"f:spec":{"f:replicas":{}}}`
+	for _, c := range []struct {
+		name  string
+		entry metav1.ManagedFieldsEntry
+		want  bool
+	}{
+		{"applied by us", manager(fieldManager, metav1.ManagedFieldsOperationApply, replicas), true},
+		{"scaled by the autoscaler", manager("kube-controller-manager", metav1.ManagedFieldsOperationUpdate, replicas), false},
+		{"not among ours", manager(fieldManager, metav1.ManagedFieldsOperationApply, `{"f:spec":{"f:template":{}}}`), false},
+	} {
+		u := &unstructured.Unstructured{Object: map[string]any{}}
+		u.SetManagedFields([]metav1.ManagedFieldsEntry{c.entry})
+		if got := ownsReplicas(u); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

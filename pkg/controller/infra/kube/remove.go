@@ -1,0 +1,183 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
+
+	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
+	"github.com/egctl/egctl/pkg/store"
+	"github.com/egctl/egctl/pkg/translate"
+)
+
+// remove deletes all objects of a fleet, and forgets it.
+func (i *Infrastructure) remove(ctx context.Context, k store.Key) error {
+	i.mu.Lock()
+	if f := i.fleets[k]; f != nil {
+		f.applied = map[objectName]applied{} // should it be wanted again, nothing is there
+	}
+	i.mu.Unlock()
+	namespace, resource := i.o.Render.FleetNamespace(k), i.o.Render.FleetResource(k)
+	if i.o.Certificates != nil {
+		i.o.Certificates.Forget(namespace, resource)
+		begin := time.Now()
+		err := i.client.Resource(secrets).Namespace(namespace).Delete(ctx, resource, metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			i.observe(Write{Delete: true, Kind: "Secret", Namespace: namespace, Name: resource, Took: time.Since(begin), Err: err})
+			return fmt.Errorf("delete Secret %s/%s: %w", namespace, resource, err)
+		}
+	}
+	// By labels rather than by what the watches show, which may be of before.
+	ours := metav1.ListOptions{LabelSelector: labels.SelectorFromSet(i.o.Render.StableLabels(k)).String()}
+	var errs []error
+	for _, kind := range render.Kinds() {
+		begin := time.Now()
+		err := i.of(kind, namespace).DeleteCollection(ctx, background(nil), ours)
+		i.observe(Write{Delete: true, Kind: kind.Kind, Namespace: namespace, Name: resource, Took: time.Since(begin), Err: err})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("delete each %s of %s in %s: %w", kind.Kind, translate.FleetName(k), namespace, err))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if f := i.fleets[k]; f != nil && f.want == nil {
+		delete(i.fleets, k)
+	}
+	return nil
+}
+
+var secrets = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+
+// background deletes an object, and in time what it owns. uid, if there is one,
+// keeps a successor of the same name from being deleted in its place.
+func background(uid *metav1.Preconditions) metav1.DeleteOptions {
+	return metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground), Preconditions: uid}
+}
+
+// removeFormer deletes objects of a fleet that are not among those wanted: they
+// had another name or are of the other kind of workload, or are of a kind that
+// is no longer asked for. A workload stays until its successor is available. bad
+// are kinds whose wanted objects could not be applied.
+func (i *Infrastructure) removeFormer(ctx context.Context, f *translate.Fleet, wanted []*unstructured.Unstructured, bad map[schema.GroupVersionKind]bool) error {
+	keep := make(map[objectName]bool, len(wanted))
+	for _, o := range wanted {
+		keep[nameOf(o)] = true
+	}
+	workload := objectName{render.Deployment, i.o.Render.Names(f).Workload}
+	if i.o.Render.Names(f).DaemonSet {
+		workload.kind = render.DaemonSet
+	}
+	var errs []error
+	switching := false
+	for _, kind := range render.Kinds() {
+		for _, o := range i.watches.of(kind, f.Key) {
+			if keep[nameOf(o)] || o.GetDeletionTimestamp() != nil {
+				continue
+			}
+			if kind == render.Deployment || kind == render.DaemonSet {
+				if bad[workload.kind] || !i.available(workload, o.GetNamespace()) {
+					switching = true
+					continue
+				}
+			} else if bad[kind] {
+				continue
+			}
+			i.mu.Lock()
+			if now := i.fleets[f.Key]; now != nil {
+				delete(now.applied, nameOf(o)) // that it goes is no change by others
+			}
+			i.mu.Unlock()
+			errs = append(errs, i.delete(ctx, o))
+		}
+	}
+	i.mu.Lock()
+	if now := i.fleets[f.Key]; now != nil {
+		now.switching = switching
+	}
+	i.mu.Unlock()
+	return errors.Join(errs...)
+}
+
+func (i *Infrastructure) delete(ctx context.Context, o *unstructured.Unstructured) error {
+	begin := time.Now()
+	err := i.of(o.GroupVersionKind(), o.GetNamespace()).Delete(ctx, o.GetName(), background(metav1.NewUIDPreconditions(string(o.GetUID()))))
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		err = nil // it is gone already
+	}
+	i.observe(Write{Delete: true, Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName(), Took: time.Since(begin), Err: err})
+	if err != nil {
+		return fmt.Errorf("delete %s %s/%s: %w", o.GetKind(), o.GetNamespace(), o.GetName(), err)
+	}
+	return nil
+}
+
+// available says whether a workload has a replica that serves.
+func (i *Infrastructure) available(n objectName, namespace string) bool {
+	o := i.watches.get(n, namespace)
+	return o != nil && replicasOf(o).available > 0
+}
+
+// findOrphans has removed what is left of fleets that ceased to exist while
+// nobody led.
+func (i *Infrastructure) findOrphans() {
+	seen := map[store.Key]bool{}
+	for _, kind := range render.Kinds() {
+		for _, k := range i.watches.fleets(kind) {
+			seen[k] = true
+		}
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.applies == nil {
+		return
+	}
+	for k := range seen {
+		if i.fleets[k] == nil && (!i.o.Render.GatewayNamespaceMode || i.madeHere(k)) {
+			i.o.Logger.Info("removing what is left of a fleet", "fleet", translate.FleetName(k))
+			i.fleets[k] = &fleet{}
+			i.applies.Add(k)
+		}
+	}
+}
+
+// madeHere says whether the proxies of a fleet answer to this controller. Beside
+// its Gateway there may be those of another controller with the same labels; the
+// audience of the token tells them apart.
+func (i *Infrastructure) madeHere(k store.Key) bool {
+	for _, o := range i.watches.workloads(k) {
+		volumes, _, err := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "volumes")
+		if err != nil {
+			continue
+		}
+		for _, v := range volumes {
+			v, ok := v.(map[string]any)
+			if !ok || v["name"] != render.TokenVolume {
+				continue
+			}
+			sources, _, err := unstructured.NestedSlice(v, "projected", "sources")
+			if err != nil {
+				continue
+			}
+			for _, s := range sources {
+				if s, ok := s.(map[string]any); ok {
+					audience, _, err := unstructured.NestedString(s, "serviceAccountToken", "audience")
+					if err == nil && audience == i.o.Render.Audience() {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,176 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Goal is what to wait for. The zero Goal is that nothing is wrong and nothing is
+// waited for.
+type Goal struct {
+	// Condition of the objects themselves and of all their parents or ancestors, and
+	// the Status it is to have.
+	Condition, Status string
+}
+
+// ParseGoal reads "Condition" or "Condition=Status"; "fine" is the zero Goal.
+func ParseGoal(s string) (Goal, error) {
+	if s == "" || strings.EqualFold(s, Fine.String()) {
+		return Goal{}, nil
+	}
+	condition, status, given := strings.Cut(s, "=")
+	if !given {
+		status = "True"
+	}
+	for _, known := range []string{"True", "False", "Unknown"} {
+		if strings.EqualFold(status, known) && condition != "" {
+			return Goal{condition, known}, nil
+		}
+	}
+	return Goal{}, fmt.Errorf("%q is not of the form CONDITION[=True|False|Unknown]", s)
+}
+
+// Missed says why an object has not reached the goal; empty: it has.
+func (g Goal) Missed(f Family, o *Object) string {
+	if g.Condition == "" {
+		list := review(f, o)
+		slices.SortStableFunc(list, func(a, b Issue) int { return int(b.Verdict) - int(a.Verdict) })
+		if len(list) == 0 || list[0].Verdict <= Warned {
+			return ""
+		}
+		return list[0].state()
+	}
+	found := false
+	check := func(on string, list []Condition) string {
+		for _, c := range list {
+			if !strings.EqualFold(c.Type, g.Condition) {
+				continue
+			}
+			found = true
+			stale := c.ObservedGeneration != 0 && c.ObservedGeneration < o.Metadata.Generation
+			if stale {
+				return on + c.Type + " is that of an older generation"
+			}
+			if !strings.EqualFold(c.Status, g.Status) {
+				return Issue{On: strings.TrimSuffix(on, ": "), Condition: c}.state()
+			}
+		}
+		return ""
+	}
+	missed := []string{check("", o.Status.Conditions)}
+	for _, a := range slices.Concat(o.Status.Parents, o.Status.Ancestors) {
+		missed = append(missed, check(a.ref().text("Gateway", o.Metadata.Namespace)+": ", a.Conditions))
+	}
+	if f == Route {
+		for _, ref := range o.Spec.ParentRefs {
+			if !answered(o, ref) {
+				missed = append(missed, ref.text("Gateway", o.Metadata.Namespace)+": no controller has answered")
+			}
+		}
+	}
+	for _, m := range missed {
+		if m != "" {
+			return m
+		}
+	}
+	if !found {
+		return "there is no condition " + g.Condition
+	}
+	return ""
+}
+
+// state is a condition with its reason and message, in one line.
+func (i Issue) state() string {
+	s := i.Type + "=" + i.Status
+	if i.On != "" {
+		s = i.On + ": " + s
+	}
+	if i.Reason != "" {
+		s += ", " + i.Reason
+	}
+	if m := strings.Join(strings.Fields(i.Message), " "); m != "" {
+		s += ": " + m
+	}
+	return s
+}
+
+// TimeoutError says what was not reached in time.
+type TimeoutError struct {
+	// Missing are the objects and why, one a line; at least one.
+	Missing []string
+}
+
+func (e *TimeoutError) Error() string {
+	const enough = 5
+	list := e.Missing
+	if more := len(list) - enough; more > 0 {
+		list = append(slices.Clone(list[:enough]), fmt.Sprintf("and %d more", more))
+	}
+	return "timed out; the last state was:\n  " + strings.Join(list, "\n  ")
+}
+
+// missing says which objects have not reached the goal. What is asked for by name
+// has to be there; else there has to be something.
+func (w *World) missing(g Goal, names []string) []string {
+	var list []string
+	seen := map[string]bool{}
+	for i, r := range w.Resources {
+		for _, o := range w.Objects[i] {
+			seen[o.Metadata.Name] = true
+			if m := g.Missed(r.Family, o); m != "" {
+				name := o.Metadata.Name
+				if o.Metadata.Namespace != "" {
+					name = o.Metadata.Namespace + "/" + name
+				}
+				list = append(list, r.Name()+" "+name+": "+m)
+			}
+		}
+	}
+	for _, n := range names {
+		if !seen[n] {
+			list = append(list, n+": there is no such object")
+		}
+	}
+	if len(names) == 0 && len(seen) == 0 {
+		list = append(list, "there are no objects")
+	}
+	return list
+}
+
+// Wait follows a world until its objects have reached the goal, and keeps it up to
+// date. The end of the context before that is a [TimeoutError] when it was a
+// deadline. Progress is called with what is missing when that changes; nil: not.
+func (c *Client) Wait(ctx context.Context, w *World, q Query, g Goal, progress func(missing []string)) error {
+	missing := w.missing(g, q.Names)
+	told := ""
+	check := func() bool {
+		missing = w.missing(g, q.Names)
+		if s := strings.Join(missing, "\n"); progress != nil && s != told && len(missing) > 0 {
+			told = s
+			progress(missing)
+		}
+		return len(missing) > 0
+	}
+	if !check() {
+		return nil
+	}
+	err := c.Follow(ctx, w, q, func(changes []Change) bool {
+		for _, change := range changes {
+			w.apply(change)
+		}
+		return check()
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(missing) == 0:
+		return nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &TimeoutError{Missing: missing}
+	default:
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,120 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/release"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/egctl/egctl/pkg/install/crd"
+)
+
+// managedBy marks the namespace that Apply made, so that Uninstall may remove it.
+const (
+	managedByLabel = "app.kubernetes.io/managed-by"
+	managedBy      = "egctl"
+)
+
+// Apply installs or upgrades as planned. It returns the release, if any: also one
+// that failed.
+func (i *Installer) Apply(ctx context.Context, p *Plan) (*release.Release, error) {
+	if refused := p.Refused(); len(refused) > 0 {
+		return nil, &RefusedError{Decisions: refused}
+	}
+	if err := i.applyCRDs(ctx, p); err != nil || p.Request.OnlyCRDs {
+		return nil, err
+	}
+	c, err := p.Request.Chart.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if p.Previous != nil {
+		r, err := i.upgrade(p.Request).RunWithContext(ctx, p.Request.Name, c, copyValues(p.Request.Values))
+		if err != nil {
+			err = fmt.Errorf("upgrade release %s: %w", p.Request.Name, err)
+		} else if p.Request.Wait {
+			err = i.Wait(ctx, r, p.Request.Timeout)
+		}
+		if err != nil {
+			return r, i.rollback(ctx, p, err)
+		}
+		return r, nil
+	}
+	if on, _ := p.Request.Values["createNamespace"].(bool); !on {
+		if err := i.ensureNamespace(ctx); err != nil {
+			return nil, err
+		}
+	}
+	r, err := i.install(p.Request).RunWithContext(ctx, c, copyValues(p.Request.Values))
+	if err != nil {
+		return r, fmt.Errorf("install release %s: %w", p.Request.Name, err)
+	}
+	if p.Request.Wait {
+		return r, i.Wait(ctx, r, p.Request.Timeout)
+	}
+	return r, nil
+}
+
+func (i *Installer) applyCRDs(ctx context.Context, p *Plan) error {
+	count := map[crd.Action]int{}
+	for _, d := range p.CRDs {
+		count[d.Action]++
+	}
+	if count[crd.Create]+count[crd.Update] == 0 {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, max(p.Request.Timeout, 30*time.Second))
+	defer cancel()
+	i.o.State("applying CustomResourceDefinitions")
+	if err := i.crds.Apply(limited, p.wanted, p.CRDs); err != nil {
+		return err
+	}
+	i.o.Say(fmt.Sprintf("CustomResourceDefinitions: %d created, %d updated", count[crd.Create], count[crd.Update]))
+	return nil
+}
+
+func (i *Installer) ensureNamespace(ctx context.Context) error {
+	namespaces := i.client.CoreV1().Namespaces()
+	_, err := namespaces.Get(ctx, i.o.Namespace, metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		// Who may not read namespaces may still have one.
+		if apierrors.IsForbidden(err) {
+			return nil
+		}
+		return err
+	}
+	made := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: i.o.Namespace, Labels: map[string]string{managedByLabel: managedBy}}}
+	if _, err := namespaces.Create(ctx, made, metav1.CreateOptions{FieldManager: crd.FieldManager}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create namespace %s: %w", i.o.Namespace, err)
+	}
+	return nil
+}
+
+// rollback goes back to the revision before. What goes wrong with that is told
+// together with what went wrong in the first place.
+func (i *Installer) rollback(ctx context.Context, p *Plan, cause error) error {
+	if p.Previous.Info == nil || p.Previous.Info.Status != release.StatusDeployed {
+		return fmt.Errorf("%w; there is no working revision to go back to", cause)
+	}
+	i.o.Say(fmt.Sprintf("failed: %v", cause))
+	i.o.State(fmt.Sprintf("rolling back to revision %d", p.Previous.Version))
+	// The user's Ctrl-C ends the upgrade, not the way back from it.
+	ctx = context.WithoutCancel(ctx)
+	back := action.NewRollback(i.helm)
+	back.Version, back.Timeout = p.Previous.Version, p.Request.Timeout
+	if err := back.Run(p.Request.Name); err != nil {
+		return errors.Join(cause, fmt.Errorf("roll back release %s to revision %d: %w", p.Request.Name, p.Previous.Version, err))
+	}
+	if p.Request.Wait {
+		if err := i.Wait(ctx, p.Previous, p.Request.Timeout); err != nil {
+			return errors.Join(cause, fmt.Errorf("rolled back to revision %d, which does not run either: %w", p.Previous.Version, err))
+		}
+	}
+	return fmt.Errorf("%w; rolled back to revision %d (CustomResourceDefinitions stay as they are)", cause, p.Previous.Version)
+}

@@ -1,0 +1,502 @@
+package install_test
+
+import (
+	"context"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/cli"
+	"helm.sh/helm/v3/pkg/registry"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/egctl/egctl/pkg/crds"
+	"github.com/egctl/egctl/pkg/install"
+	"github.com/egctl/egctl/pkg/install/crd"
+	"github.com/egctl/egctl/pkg/install/precheck"
+)
+
+// standIn is an image that the test cluster has and that answers the probes as
+// the controller would. What is tested here is the installation, not what is
+// installed.
+const standIn = "registry.k8s.io/gateway-api/conformance/echo-basic:v0.2.0"
+
+// world is a cluster without the Gateway API, and an installer for a namespace
+// that is not there yet. Tests of other packages must not be at work in it: the
+// Gateway API comes and goes.
+type world struct {
+	t         *testing.T
+	ctx       context.Context
+	namespace string
+	getter    genericclioptions.RESTClientGetter
+	config    *rest.Config
+	client    kubernetes.Interface
+	dynamic   dynamic.Interface
+	installer *install.Installer
+	said      []string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	kubeconfig := os.Getenv("EGCTL_TEST_KUBECONFIG")
+	if kubeconfig == "" {
+		t.Skip("EGCTL_TEST_KUBECONFIG names no cluster: installing in Kubernetes is not tested")
+	}
+	w := &world{t: t, namespace: "egctl-install-test"}
+	flags := genericclioptions.NewConfigFlags(true).WithWrapConfigFn(func(c *rest.Config) *rest.Config {
+		c.QPS, c.Burst = 100, 200
+		return c
+	})
+	flags.KubeConfig, flags.Namespace = &kubeconfig, &w.namespace
+	w.getter = flags
+	var cancel context.CancelFunc
+	w.ctx, cancel = context.WithTimeout(t.Context(), 4*time.Minute)
+	t.Cleanup(cancel)
+	var err error
+	if w.config, err = flags.ToRESTConfig(); err != nil {
+		t.Fatal(err)
+	}
+	w.client, w.dynamic = kubernetes.NewForConfigOrDie(w.config), dynamic.NewForConfigOrDie(w.config)
+	w.installer, err = install.New(install.Options{Getter: flags, Namespace: w.namespace,
+		Say:   func(s string) { w.said = append(w.said, s); t.Log(s) },
+		State: func(s string) { t.Log("…", s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.clean()
+	t.Cleanup(func() {
+		w.ctx = context.WithoutCancel(w.ctx)
+		w.clean()
+	})
+	return w
+}
+
+// clean leaves nothing of a test in the cluster.
+func (w *world) clean() {
+	w.t.Helper()
+	r, err := w.installer.PlanUninstall(w.ctx, "", true)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.installer.Uninstall(w.ctx, r, time.Minute); err != nil {
+		w.t.Fatal(err)
+	}
+	w.eventually("the namespace is gone", func() bool {
+		_, err := w.client.CoreV1().Namespaces().Get(w.ctx, w.namespace, metav1.GetOptions{})
+		return apierrors.IsNotFound(err)
+	})
+}
+
+func (w *world) eventually(what string, is func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("not after a minute: %s", what)
+		}
+	}
+}
+
+// request installs the chart with the stand-in for the controller.
+func (w *world) request() install.Request {
+	probe := map[string]any{"httpGet": map[string]any{"path": "/", "port": 3000}}
+	return install.Request{
+		Chart: install.Chart{Program: "v0.9.0"}, Wait: true, Timeout: time.Minute,
+		Values: map[string]any{
+			"global": map[string]any{"images": map[string]any{"envoyGateway": map[string]any{"image": standIn}}},
+			"deployment": map[string]any{"envoyGateway": map[string]any{
+				"startupProbe": probe, "livenessProbe": probe, "readinessProbe": probe,
+				"extraEnv": []any{map[string]any{"name": "POD_NAME", "value": "x"}, map[string]any{"name": "NAMESPACE", "value": "x"}},
+			}},
+		},
+	}
+}
+
+func (w *world) install(r install.Request) {
+	w.t.Helper()
+	plan, err := w.installer.Plan(w.ctx, r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.installer.Apply(w.ctx, plan); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) definition(name string) *unstructured.Unstructured {
+	w.t.Helper()
+	u, err := w.dynamic.Resource(crd.Resource).Get(w.ctx, name, metav1.GetOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return u
+}
+
+func gvr(resource string) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: resource}
+}
+
+func object(kind, namespace, name string, spec map[string]any) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "gateway.networking.k8s.io/v1", "kind": kind, "spec": spec}}
+	u.SetName(name)
+	u.SetNamespace(namespace)
+	return u
+}
+
+// An installation comes, changes, goes back when a change fails, and goes without
+// leaving anything but definitions.
+func TestLifeOfAnInstallation(t *testing.T) {
+	w := newWorld(t)
+	w.install(w.request())
+	d, err := w.client.AppsV1().Deployments(w.namespace).Get(w.ctx, "envoy-gateway", metav1.GetOptions{})
+	if err != nil || d.Status.AvailableReplicas != 1 {
+		t.Fatalf("%d available, %v", d.Status.AvailableReplicas, err)
+	}
+	if r := crd.ReleaseOf(w.definition("httproutes.gateway.networking.k8s.io")); r.Channel != crd.Experimental {
+		t.Errorf("HTTPRoute is of %s", r)
+	}
+	if _, err := w.installer.Plan(w.ctx, w.request()); err == nil || !strings.Contains(err.Error(), "egctl upgrade") {
+		t.Errorf("a second installation: %v", err)
+	}
+
+	// Values of before still hold.
+	plan, err := w.installer.PlanUpgrade(w.ctx, install.Request{Chart: install.Chart{Program: "v0.9.1"}, Wait: true, Timeout: time.Minute,
+		Values: map[string]any{"deployment": map[string]any{"replicas": 2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i := slices.IndexFunc(plan.Changes, func(c install.Change) bool {
+		return c.Object == "Deployment "+w.namespace+"/envoy-gateway" && len(c.Fields) == 1 && c.Fields[0].Path == "spec.replicas" && c.Fields[0].New == "2"
+	}); i < 0 || len(plan.Changes) != 1 {
+		t.Errorf("%+v", plan.Changes)
+	}
+	for _, decision := range plan.CRDs {
+		if decision.Action != crd.Same {
+			t.Errorf("%+v", decision)
+		}
+	}
+	if _, err := w.installer.Apply(w.ctx, plan); err != nil {
+		t.Fatal(err)
+	}
+
+	// A change that does not come to run is taken back.
+	plan, err = w.installer.PlanUpgrade(w.ctx, install.Request{Chart: install.Chart{Program: "v0.9.2"}, Wait: true, Timeout: 8 * time.Second,
+		Values: map[string]any{"global": map[string]any{"images": map[string]any{"envoyGateway": map[string]any{"image": "nowhere.invalid/nothing:v1"}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.installer.Apply(w.ctx, plan)
+	if err == nil || !strings.Contains(err.Error(), "nowhere.invalid/nothing:v1") || !strings.Contains(err.Error(), "rolled back to revision 2") {
+		t.Errorf("a broken upgrade: %v", err)
+	}
+	d, err = w.client.AppsV1().Deployments(w.namespace).Get(w.ctx, "envoy-gateway", metav1.GetOptions{})
+	if err != nil || d.Spec.Template.Spec.Containers[0].Image != standIn || d.Status.AvailableReplicas != 2 {
+		t.Errorf("%s, %d available, %v", d.Spec.Template.Spec.Containers[0].Image, d.Status.AvailableReplicas, err)
+	}
+
+	removal, err := w.installer.PlanUninstall(w.ctx, "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.installer.Uninstall(w.ctx, removal, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	w.nothingLeft()
+	w.definition("httproutes.gateway.networking.k8s.io")
+}
+
+// nothingLeft looks for what a release leaves that belongs to no namespace, and
+// for the namespace.
+func (w *world) nothingLeft() {
+	w.t.Helper()
+	w.eventually("the namespace is gone", func() bool {
+		_, err := w.client.CoreV1().Namespaces().Get(w.ctx, w.namespace, metav1.GetOptions{})
+		return apierrors.IsNotFound(err)
+	})
+	selector := metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=Helm"}
+	roles, err := w.client.RbacV1().ClusterRoles().List(w.ctx, selector)
+	if err != nil || len(roles.Items) > 0 {
+		w.t.Errorf("%d ClusterRoles, %v", len(roles.Items), err)
+	}
+	bindings, err := w.client.RbacV1().ClusterRoleBindings().List(w.ctx, selector)
+	if err != nil || len(bindings.Items) > 0 {
+		w.t.Errorf("%d ClusterRoleBindings, %v", len(bindings.Items), err)
+	}
+	policies, err := w.client.AdmissionregistrationV1().ValidatingAdmissionPolicies().List(w.ctx, metav1.ListOptions{})
+	if err != nil || len(policies.Items) > 0 {
+		w.t.Errorf("%d ValidatingAdmissionPolicies, %v", len(policies.Items), err)
+	}
+}
+
+// What depends on an installation is counted before it goes, and a class can be
+// deleted after it is gone.
+func TestDependentsAreCounted(t *testing.T) {
+	w := newWorld(t)
+	w.install(w.request())
+	class := object("GatewayClass", "", "eg", map[string]any{"controllerName": install.DefaultController})
+	class.SetFinalizers([]string{"gateway-exists-finalizer.gateway.networking.k8s.io"})
+	gateway := object("Gateway", "default", "eg", map[string]any{"gatewayClassName": "eg",
+		"listeners": []any{map[string]any{"name": "http", "port": int64(80), "protocol": "HTTP"}}})
+	route := func(name, parent string) *unstructured.Unstructured {
+		return object("HTTPRoute", "default", name, map[string]any{"parentRefs": []any{map[string]any{"name": parent}}})
+	}
+	for _, o := range []struct {
+		resource string
+		object   *unstructured.Unstructured
+	}{
+		{"gatewayclasses", class}, {"gateways", gateway}, {"httproutes", route("ours", "eg")}, {"httproutes", route("theirs", "another")},
+	} {
+		create := w.dynamic.Resource(gvr(o.resource)).Namespace(o.object.GetNamespace())
+		if _, err := create.Create(w.ctx, o.object, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := w.installer.PlanUninstall(w.ctx, "", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(r.Gateways, []string{"default/eg"}) || !slices.Equal(r.Routes["HTTPRoute"], []string{"default/ours"}) || r.Dependents() != 2 {
+		t.Errorf("%+v", r)
+	}
+	if n := r.Definitions["httproutes.gateway.networking.k8s.io"]; n != 2 {
+		t.Errorf("%d HTTPRoutes would be gone", n)
+	}
+	if err := w.installer.Uninstall(w.ctx, r, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	w.nothingLeft()
+	if all, err := (crd.Client{Interface: w.dynamic}).All(w.ctx, "gateway.networking.k8s.io"); err != nil || len(all) > 0 {
+		t.Errorf("%d definitions, %v", len(all), err)
+	}
+}
+
+// Definitions of the standard channel stay of that channel, and the admission
+// policy's no is heard before anything happens.
+func TestChannels(t *testing.T) {
+	w := newWorld(t)
+	r := w.request()
+	r.Channel = crd.Standard
+	w.install(r)
+	const route = "httproutes.gateway.networking.k8s.io"
+	if got := crd.ReleaseOf(w.definition(route)); got != (crd.Release{Version: crds.Version, Channel: crd.Standard}) {
+		t.Fatalf("HTTPRoute is of %s", got)
+	}
+	plan, err := w.installer.PlanUpgrade(w.ctx, install.Request{Chart: install.Chart{Program: "v0.9.1"}})
+	if err != nil || len(plan.Refused()) > 0 {
+		t.Fatalf("an upgrade: %+v, %v", plan.Refused(), err)
+	}
+	// Asked for by name: no, and with the risk taken, the policy says no.
+	up := install.Request{Chart: install.Chart{Program: "v0.9.1"}, Channel: crd.Experimental, Timeout: time.Minute}
+	refused := func() string {
+		t.Helper()
+		plan, err := w.installer.PlanUpgrade(w.ctx, up)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.installer.Apply(w.ctx, plan)
+		if err == nil {
+			t.Fatal("was not refused")
+		}
+		return err.Error()
+	}
+	if s := refused(); !strings.Contains(s, "--allow-crd-risk channel") {
+		t.Error(s)
+	}
+	up.Allow = []crd.Risk{crd.Channel}
+	if s := refused(); !strings.Contains(s, crd.PolicyName) {
+		t.Error(s)
+	}
+	if got := crd.ReleaseOf(w.definition(route)); got.Channel != crd.Standard {
+		t.Errorf("HTTPRoute is of %s", got)
+	}
+	// Without the policy, who takes the risk gets it.
+	if err := w.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Delete(w.ctx, crd.PolicyName, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	up.OnlyCRDs = true
+	w.eventually("the policy is out of force, and the channel changes", func() bool {
+		plan, err := w.installer.PlanUpgrade(w.ctx, up)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(plan.Refused()) > 0 {
+			return false
+		}
+		if _, err := w.installer.Apply(w.ctx, plan); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	})
+	if got := crd.ReleaseOf(w.definition(route)); got.Channel != crd.Experimental {
+		t.Errorf("HTTPRoute is of %s", got)
+	}
+	// And back: fields would be lost, which are named.
+	up.Channel, up.Allow = crd.Standard, nil
+	if s := refused(); !strings.Contains(s, "sessionPersistence") {
+		t.Error(s)
+	}
+}
+
+// A policy that somebody else installed is left alone.
+func TestForeignPolicyStays(t *testing.T) {
+	w := newWorld(t)
+	data, err := crds.YAML(crds.Standard, "gateway.networking.k8s.io_vap_safeupgrades.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(w.ctx)
+		a := w.client.AdmissionregistrationV1()
+		_ = a.ValidatingAdmissionPolicies().Delete(ctx, crd.PolicyName, metav1.DeleteOptions{})
+		_ = a.ValidatingAdmissionPolicyBindings().Delete(ctx, crd.PolicyName, metav1.DeleteOptions{})
+	})
+	w.apply(string(data))
+	w.install(w.request())
+	r, err := w.installer.PlanUninstall(w.ctx, "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.installer.Uninstall(w.ctx, r, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.client.AdmissionregistrationV1().ValidatingAdmissionPolicies().Get(w.ctx, crd.PolicyName, metav1.GetOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func (w *world) apply(manifest string) {
+	w.t.Helper()
+	for _, doc := range strings.Split(manifest, "\n---\n") {
+		u := parse(w.t, doc)
+		resource := schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"}
+		if u.GetKind() == "ValidatingAdmissionPolicyBinding" {
+			resource.Resource = "validatingadmissionpolicybindings"
+		}
+		if _, err := w.dynamic.Resource(resource).Apply(w.ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: "somebody"}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func parse(t *testing.T, doc string) *unstructured.Unstructured {
+	t.Helper()
+	u := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(doc), &u.Object); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// A chart comes from a registry.
+func TestInstallFromRegistry(t *testing.T) {
+	w := newWorld(t)
+	r := w.request()
+	r.Chart = install.Chart{Ref: install.Push(t, "v0.8.0", "v0.9.0"), PlainHTTP: true}
+	plan, err := w.installer.Plan(w.ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan.Version != "v0.9.0" {
+		t.Errorf("version %s", plan.Version)
+	}
+	if _, err := w.installer.Apply(w.ctx, plan); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Plain Helm installs the chart from a registry, with its CRDs, without being told
+// a version, and takes it out again.
+func TestPlainHelm(t *testing.T) {
+	w := newWorld(t)
+	ref := install.Push(t, "v0.8.0", "v0.9.0")
+	client, err := registry.NewClient(registry.ClientOptPlainHTTP(), registry.ClientOptWriter(io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &action.Configuration{RegistryClient: client}
+	if err := config.Init(w.getter, w.namespace, "", func(string, ...any) {}); err != nil {
+		t.Fatal(err)
+	}
+	a := action.NewInstall(config)
+	a.ReleaseName, a.Namespace, a.CreateNamespace = "eg", w.namespace, true
+	a.PlainHTTP, a.Wait, a.Timeout = true, true, time.Minute
+	settings := cli.New()
+	settings.RepositoryCache = t.TempDir()
+	path, err := a.LocateChart(ref, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := loader.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := a.RunWithContext(w.ctx, c, w.request().Values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Chart.Metadata.Version != "v0.9.0" || !strings.Contains(r.Info.Notes, "helm status eg") {
+		t.Errorf("version %s, notes %q", r.Chart.Metadata.Version, r.Info.Notes)
+	}
+	w.definition("httproutes.gateway.networking.k8s.io")
+	secrets, err := w.client.CoreV1().Secrets(w.namespace).List(w.ctx, metav1.ListOptions{LabelSelector: "owner=helm"})
+	if err != nil || len(secrets.Items) != 1 || len(secrets.Items[0].Data["release"]) > 64<<10 {
+		t.Errorf("%d releases, %v", len(secrets.Items), err)
+	}
+	un := action.NewUninstall(config)
+	un.Wait, un.Timeout = true, time.Minute
+	if _, err := un.Run("eg"); err != nil {
+		t.Fatal(err)
+	}
+	// Helm leaves the namespace that it made.
+	if err := w.client.CoreV1().Namespaces().Delete(w.ctx, w.namespace, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.nothingLeft()
+	w.definition("httproutes.gateway.networking.k8s.io")
+}
+
+// Before and after.
+func TestPrecheck(t *testing.T) {
+	w := newWorld(t)
+	check := func() string {
+		t.Helper()
+		results, err := precheck.Run(w.ctx, precheck.Options{Config: w.config, Namespace: w.namespace})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if worst := precheck.Worst(results); worst == precheck.Failed {
+			t.Error("failed")
+		}
+		var b strings.Builder
+		if err := precheck.WriteTable(&b, results); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	if s := check(); !strings.Contains(s, "the Gateway API is not installed") || !strings.Contains(s, "none in the cluster") {
+		t.Error(s)
+	}
+	w.install(w.request())
+	if s := check(); !strings.Contains(s, crds.Version+" experimental") || !strings.Contains(s, "egctl upgrade --name eg") || !strings.Contains(s, "of release eg") {
+		t.Error(s)
+	}
+	// As somebody who may do nothing.
+	nobody := rest.CopyConfig(w.config)
+	nobody.Impersonate = rest.ImpersonationConfig{UserName: "nobody"}
+	results, err := precheck.Run(w.ctx, precheck.Options{Config: nobody, Namespace: w.namespace})
+	if err != nil || precheck.Worst(results) != precheck.Failed {
+		t.Errorf("nobody may install: %+v, %v", results, err)
+	}
+}

@@ -1,0 +1,389 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/release"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
+
+	"github.com/egctl/egctl/pkg/install/crd"
+)
+
+// DefaultController is the controllerName that the chart configures.
+const DefaultController = "gateway.envoyproxy.io/gatewayclass-controller"
+
+// lease is that of the leader election.
+const lease = "5b9825d2.gateway.envoyproxy.io"
+
+// classFinalizer keeps a GatewayClass while it has Gateways. Only the controller
+// takes it off.
+const classFinalizer = "gateway-exists-finalizer.gateway.networking.k8s.io"
+
+// groups are those whose definitions the chart brings.
+var groups = []string{"gateway.networking.k8s.io", "gateway.networking.x-k8s.io", "gateway.envoyproxy.io"}
+
+// Removal is what an uninstallation would do.
+type Removal struct {
+	// Release goes; nil if only definitions do.
+	Release *release.Release
+	// Controller is the controllerName that nobody will answer to.
+	Controller string
+	// Classes, Gateways and Routes depend on it. They stay, and so do the proxies
+	// of the Gateways; nothing follows their changes any more.
+	Classes  []string
+	Gateways []string
+	Routes   map[string][]string // by kind
+	// Definitions are the CRDs that go, each with the number of its objects, which
+	// go with it.
+	Definitions map[string]int
+}
+
+// Dependents is the number of Gateways and routes.
+func (r *Removal) Dependents() int {
+	n := len(r.Gateways)
+	for _, l := range r.Routes {
+		n += len(l)
+	}
+	return n
+}
+
+// PlanUninstall says what an uninstallation would do; with definitions, also with
+// CRDs, for which the release may be gone already.
+func (i *Installer) PlanUninstall(ctx context.Context, name string, definitions bool) (*Removal, error) {
+	r := &Removal{Controller: DefaultController}
+	found, err := i.Find(name)
+	switch {
+	case err == nil:
+		r.Release = found
+		r.Controller = controllerOf(found.Manifest)
+	case !errors.Is(err, ErrNoRelease) || !definitions:
+		return nil, err
+	}
+	if err := i.dependents(ctx, r); err != nil {
+		return nil, err
+	}
+	if !definitions {
+		return r, nil
+	}
+	all, err := i.crds.All(ctx, groups...)
+	if err != nil {
+		return nil, err
+	}
+	r.Definitions = map[string]int{}
+	for name, d := range all {
+		objects, err := i.objectsOf(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		r.Definitions[name] = len(objects)
+	}
+	return r, nil
+}
+
+// controllerOf finds the controllerName in the configuration of a release.
+func controllerOf(manifest string) string {
+	all, err := objects(manifest)
+	if err != nil {
+		return DefaultController
+	}
+	for _, o := range all {
+		text, _, _ := unstructured.NestedString(o, "data", "envoy-gateway.yaml")
+		var config struct {
+			Gateway struct {
+				ControllerName string `json:"controllerName"`
+			} `json:"gateway"`
+		}
+		if yaml.Unmarshal([]byte(text), &config) == nil && config.Gateway.ControllerName != "" {
+			return config.Gateway.ControllerName
+		}
+	}
+	return DefaultController
+}
+
+// list lists objects of a kind, or none where the kind is not there.
+func (i *Installer) list(ctx context.Context, kind schema.GroupVersionResource) ([]unstructured.Unstructured, error) {
+	l, err := i.dynamic.Resource(kind).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", kind.GroupResource(), err)
+	}
+	return l.Items, nil
+}
+
+// objectsOf lists the objects of a definition.
+func (i *Installer) objectsOf(ctx context.Context, d *unstructured.Unstructured) ([]unstructured.Unstructured, error) {
+	group, _, _ := unstructured.NestedString(d.Object, "spec", "group")
+	plural, _, _ := unstructured.NestedString(d.Object, "spec", "names", "plural")
+	versions, _, _ := unstructured.NestedSlice(d.Object, "spec", "versions")
+	for _, v := range versions {
+		m, _ := v.(map[string]any)
+		name, _, _ := unstructured.NestedString(m, "name")
+		if served, _, _ := unstructured.NestedBool(m, "served"); served {
+			return i.list(ctx, schema.GroupVersionResource{Group: group, Version: name, Resource: plural})
+		}
+	}
+	return nil, nil
+}
+
+// dependents finds what depends on the controller.
+func (i *Installer) dependents(ctx context.Context, r *Removal) error {
+	of := func(resource string) schema.GroupVersionResource {
+		return schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: resource}
+	}
+	classes, err := i.list(ctx, of("gatewayclasses"))
+	if err != nil {
+		return err
+	}
+	for _, c := range classes {
+		if name, _, _ := unstructured.NestedString(c.Object, "spec", "controllerName"); name == r.Controller {
+			r.Classes = append(r.Classes, c.GetName())
+		}
+	}
+	gateways, err := i.list(ctx, of("gateways"))
+	if err != nil {
+		return err
+	}
+	for _, g := range gateways {
+		if class, _, _ := unstructured.NestedString(g.Object, "spec", "gatewayClassName"); slices.Contains(r.Classes, class) {
+			r.Gateways = append(r.Gateways, g.GetNamespace()+"/"+g.GetName())
+		}
+	}
+	r.Routes = map[string][]string{}
+	if len(r.Gateways) == 0 {
+		return nil
+	}
+	// A route may hang on a ListenerSet, which hangs on a Gateway.
+	parents := map[string]bool{}
+	for _, g := range r.Gateways {
+		parents["Gateway "+g] = true
+	}
+	sets, err := i.list(ctx, of("listenersets"))
+	if err != nil {
+		return err
+	}
+	for _, s := range sets {
+		ref, _, _ := unstructured.NestedMap(s.Object, "spec", "parentRef")
+		if parents[parent(ref, s.GetNamespace())] {
+			parents["ListenerSet "+s.GetNamespace()+"/"+s.GetName()] = true
+		}
+	}
+	definitions, err := i.crds.All(ctx, "gateway.networking.k8s.io")
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(definitions)) {
+		kind := crd.Kind(definitions[name])
+		if !strings.HasSuffix(kind, "Route") {
+			continue
+		}
+		routes, err := i.objectsOf(ctx, definitions[name])
+		if err != nil {
+			return err
+		}
+		for _, route := range routes {
+			refs, _, _ := unstructured.NestedSlice(route.Object, "spec", "parentRefs")
+			if slices.ContainsFunc(refs, func(ref any) bool {
+				m, _ := ref.(map[string]any)
+				return parents[parent(m, route.GetNamespace())]
+			}) {
+				r.Routes[kind] = append(r.Routes[kind], route.GetNamespace()+"/"+route.GetName())
+			}
+		}
+	}
+	return nil
+}
+
+// parent is the kind and name that a parentRef of an object in a namespace names.
+func parent(ref map[string]any, namespace string) string {
+	kind, name := "Gateway", ""
+	if k, ok := ref["kind"].(string); ok {
+		kind = k
+	}
+	if n, ok := ref["namespace"].(string); ok {
+		namespace = n
+	}
+	name, _ = ref["name"].(string)
+	return kind + " " + namespace + "/" + name
+}
+
+// Uninstall does what was planned, and takes out what the controller leaves behind
+// in its own namespace: its certificates and its lease.
+func (i *Installer) Uninstall(ctx context.Context, r *Removal, timeout time.Duration) error {
+	if r.Release != nil {
+		a := action.NewUninstall(i.helm)
+		a.Wait, a.Timeout = true, timeout
+		a.DeletionPropagation = "foreground"
+		if _, err := a.Run(r.Release.Name); err != nil {
+			return fmt.Errorf("uninstall release %s: %w", r.Release.Name, err)
+		}
+		i.o.Say(fmt.Sprintf("release %s is uninstalled", r.Release.Name))
+		if err := i.leftovers(ctx, r); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Definitions)) {
+		err := i.dynamic.Resource(crd.Resource).Delete(ctx, name, metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("delete CustomResourceDefinition %s: %w", name, err)
+		}
+	}
+	if len(r.Definitions) > 0 {
+		if err := i.gone(ctx, r, timeout); err != nil {
+			return err
+		}
+		i.o.Say(fmt.Sprintf("%d CustomResourceDefinitions are deleted", len(r.Definitions)))
+	}
+	return nil
+}
+
+// gone waits until the definitions are deleted, which their objects can hold up.
+func (i *Installer) gone(ctx context.Context, r *Removal, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for _, name := range slices.Sorted(maps.Keys(r.Definitions)) {
+		for {
+			live, err := i.crds.Live(ctx, name)
+			if err != nil {
+				return err
+			}
+			if live == nil {
+				break
+			}
+			i.o.State("waiting for CustomResourceDefinition " + name + " to be deleted")
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("wait for CustomResourceDefinition %s to be deleted: %w: do objects of it have finalizers?", name, ctx.Err())
+			case <-time.After(time.Second / 4):
+			}
+		}
+	}
+	return nil
+}
+
+// leftovers removes what belongs to the controller and to no release.
+func (i *Installer) leftovers(ctx context.Context, r *Removal) error {
+	secrets := i.client.CoreV1().Secrets(i.o.Namespace)
+	list, err := secrets.List(ctx, metav1.ListOptions{LabelSelector: "control-plane=envoy-gateway"})
+	if err != nil {
+		return fmt.Errorf("list the controller's certificates: %w", err)
+	}
+	for _, s := range list.Items {
+		if err := secrets.Delete(ctx, s.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("delete Secret %s/%s: %w", s.Namespace, s.Name, err)
+		}
+	}
+	err = i.client.CoordinationV1().Leases(i.o.Namespace).Delete(ctx, lease, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete Lease %s/%s: %w", i.o.Namespace, lease, err)
+	}
+	for _, name := range r.Classes {
+		if err := i.release(ctx, name); err != nil {
+			return err
+		}
+	}
+	return i.removeNamespace(ctx)
+}
+
+// release takes the controller's finalizer off a GatewayClass, which nobody could
+// delete otherwise.
+func (i *Installer) release(ctx context.Context, class string) error {
+	classes := i.dynamic.Resource(schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gatewayclasses"})
+	for {
+		c, err := classes.Get(ctx, class, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("get GatewayClass %s: %w", class, err)
+		}
+		kept := slices.DeleteFunc(c.GetFinalizers(), func(f string) bool { return f == classFinalizer })
+		if len(kept) == len(c.GetFinalizers()) {
+			return nil
+		}
+		c.SetFinalizers(kept)
+		if _, err := classes.Update(ctx, c, metav1.UpdateOptions{FieldManager: crd.FieldManager}); apierrors.IsConflict(err) {
+			continue
+		} else if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("take the finalizer off GatewayClass %s: %w", class, err)
+		}
+		return nil
+	}
+}
+
+// removeNamespace deletes the namespace that Apply made, if nothing is in it.
+func (i *Installer) removeNamespace(ctx context.Context) error {
+	core, apps := i.client.CoreV1(), i.client.AppsV1()
+	ns, err := core.Namespaces().Get(ctx, i.o.Namespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("get namespace %s: %w", i.o.Namespace, err)
+	}
+	if ns.Labels[managedByLabel] != managedBy {
+		return nil
+	}
+	var inside []string
+	note := func(kind string, names ...string) {
+		for _, n := range names {
+			if n != "kube-root-ca.crt" && n != "default" {
+				inside = append(inside, kind+" "+n)
+			}
+		}
+	}
+	all := metav1.ListOptions{}
+	deployments, err1 := apps.Deployments(ns.Name).List(ctx, all)
+	daemonSets, err2 := apps.DaemonSets(ns.Name).List(ctx, all)
+	statefulSets, err3 := apps.StatefulSets(ns.Name).List(ctx, all)
+	services, err4 := core.Services(ns.Name).List(ctx, all)
+	configMaps, err5 := core.ConfigMaps(ns.Name).List(ctx, all)
+	secrets, err6 := core.Secrets(ns.Name).List(ctx, all)
+	accounts, err7 := core.ServiceAccounts(ns.Name).List(ctx, all)
+	claims, err8 := core.PersistentVolumeClaims(ns.Name).List(ctx, all)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8); err != nil {
+		return fmt.Errorf("see what is in namespace %s: %w", ns.Name, err)
+	}
+	note("Deployment", names(deployments.Items)...)
+	note("DaemonSet", names(daemonSets.Items)...)
+	note("StatefulSet", names(statefulSets.Items)...)
+	note("Service", names(services.Items)...)
+	note("ConfigMap", names(configMaps.Items)...)
+	note("Secret", names(secrets.Items)...)
+	note("ServiceAccount", names(accounts.Items)...)
+	note("PersistentVolumeClaim", names(claims.Items)...)
+	if len(inside) > 0 {
+		i.o.Say(fmt.Sprintf("namespace %s stays: it has %s", ns.Name, crd.Fields(inside, 5)))
+		return nil
+	}
+	if err := core.Namespaces().Delete(ctx, ns.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete namespace %s: %w", ns.Name, err)
+	}
+	i.o.Say(fmt.Sprintf("namespace %s is deleted", ns.Name))
+	return nil
+}
+
+// names are those of typed objects.
+func names[T any, P interface {
+	*T
+	metav1.Object
+}](items []T) []string {
+	out := make([]string, len(items))
+	for i := range items {
+		out[i] = P(&items[i]).GetName()
+	}
+	return out
+}
