@@ -20,8 +20,6 @@ func newEnvoy(s Streams) *cobra.Command {
 		Use:    "envoy",
 		Short:  "Let the proxies of a cluster end without losing a request",
 		Hidden: true,
-		Args:   cobra.NoArgs,
-		RunE:   func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newShutdownManager(s), newShutdown(s))
 	return cmd
@@ -39,6 +37,8 @@ func newShutdownManager(s Streams) *cobra.Command {
 		Short: "Tell the kubelet when the Envoy of this pod may end",
 		Long: `Tell the kubelet when the Envoy of this pod may end: /shutdown/ready on port 19002
 answers when "egctl envoy shutdown" is done. It runs in the container beside Envoy.`,
+		Example: `  # Wait for five minutes at most
+  egctl envoy shutdown-manager --ready-timeout=5m`,
 		Args: noArgs(""),
 		RunE: runs(o),
 	}
@@ -77,6 +77,8 @@ func newShutdown(s Streams) *cobra.Command {
 		Long: `Drain the Envoy of this pod: its health check fails, so that clients go elsewhere,
 and the command waits until they are gone. It is the preStop hook of the container
 beside Envoy.`,
+		Example: `  # Give connections two minutes
+  egctl envoy shutdown --drain-timeout=2m`,
 		Args: noArgs(""),
 		RunE: runs(o),
 	}
