@@ -1,5 +1,5 @@
 # `make` alone says what there is. Everything a target needs beyond Go, Python 3
-# with pip, make and gcc, it fetches.
+# with pip, and make, it fetches.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -7,6 +7,9 @@ SHELL := bash
 
 # An older Go fetches this one by itself.
 export GOTOOLCHAIN ?= go1.27.3
+# The image holds one static binary. All is built and tested as what it is made of;
+# TESTFLAGS=-race needs CGO_ENABLED=1 and a C compiler.
+export CGO_ENABLED ?= 0
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
@@ -19,6 +22,7 @@ TESTFLAGS ?=
 BENCHTIME ?= 1s
 EDITS ?= 300
 FUZZTIME ?= 30s
+CLUSTER ?=
 
 .PHONY: help
 help: ## Say what there is
@@ -47,9 +51,20 @@ test: envoy ## Run all tests
 	go vet $(PKG)
 	go test -timeout 20m $(TESTFLAGS) $(PKG)
 
+# The first time builds all of Kubernetes: ten minutes and more. CLUSTER are flags,
+# such as --name=mine.
+.PHONY: cluster-up
+cluster-up: envoy ## Start a real Kubernetes for tests (Linux, root); see test/cluster
+	cd test/cluster && go run ./cmd/cluster up $(CLUSTER)
+
+.PHONY: cluster-down
+cluster-down: ## Stop it and remove all that it had
+	cd test/cluster && go run ./cmd/cluster down $(CLUSTER)
+
 .PHONY: lint
 lint: ## Run golangci-lint (the first time builds it: a few minutes)
 	$(GOLANGCI_LINT) run ./...
+	cd test/cluster && $(GOLANGCI_LINT) run ./...
 
 # Each line of figures goes into docs/performance.md. Alone on the machine, this
 # takes about seven minutes; BENCHTIME=1x is a quick look.

@@ -138,10 +138,20 @@ func load(name, version string, added []*loader.BufferedFile) (*chart.Chart, err
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: %w", name, err)
 	}
-	if _, err := semver.StrictNewVersion(strings.TrimPrefix(version, "v")); err == nil && version != Latest {
+	if Tag(version) != latestTag {
 		c.Metadata.Version, c.Metadata.AppVersion = version, version
 	}
 	return c, nil
+}
+
+const latestTag = "latest"
+
+// Tag is that of the images of a version of egctl.
+func Tag(version string) string {
+	if _, err := semver.StrictNewVersion(strings.TrimPrefix(version, "v")); err != nil || version == Latest {
+		return latestTag
+	}
+	return version
 }
 
 // policyTemplates are those of a channel's admission policy: each channel has its

@@ -138,7 +138,7 @@ type FileEnvoyProxyAccessLog struct {
 // +kubebuilder:validation:XValidation:rule="self.type == 'HTTP' || !has(self.http)",message="http is only for type HTTP"
 // +kubebuilder:validation:XValidation:rule="has(self.backendRefs) && !has(self.backendRef)",message="backendRefs must be set, and backendRef is not supported"
 // +kubebuilder:validation:XValidation:rule="!has(self.backendRefs) || self.backendRefs.all(f, f.kind == 'Service' || f.kind == 'Backend')",message="backendRefs can only be of kind Service or Backend"
-// +kubebuilder:validation:XValidation:rule="!has(self.backendRefs) || self.backendRefs.all(f, f.kind == 'Backend' ? f.group == 'gateway.envoyproxy.io' : f.group == ” || f.group == 'core')",message="the group of a backendRef of kind Service is core (or empty), that of Backend gateway.envoyproxy.io"
+// +kubebuilder:validation:XValidation:rule="!has(self.backendRefs) || self.backendRefs.all(f, f.kind == 'Backend' ? f.group == 'gateway.envoyproxy.io' : size(f.group) == 0)",message="the group of a backendRef of kind Service is empty, that of Backend gateway.envoyproxy.io"
 type ALSEnvoyProxyAccessLog struct {
 	BackendCluster `json:",inline"`
 
@@ -187,7 +187,7 @@ type ALSEnvoyProxyHTTPAccessLogConfig struct {
 // +kubebuilder:validation:XValidation:rule="has(self.host) || (has(self.backendRefs) && self.backendRefs.size() > 0)",message="host or backendRefs must be set"
 // +kubebuilder:validation:XValidation:rule="!has(self.backendRef)",message="backendRef is not supported; use backendRefs"
 // +kubebuilder:validation:XValidation:rule="!has(self.backendRefs) || self.backendRefs.all(f, f.kind == 'Service' || f.kind == 'Backend')",message="backendRefs can only be of kind Service or Backend"
-// +kubebuilder:validation:XValidation:rule="!has(self.backendRefs) || self.backendRefs.all(f, f.kind == 'Backend' ? f.group == 'gateway.envoyproxy.io' : f.group == ” || f.group == 'core')",message="the group of a backendRef of kind Service is core (or empty), that of Backend gateway.envoyproxy.io"
+// +kubebuilder:validation:XValidation:rule="!has(self.backendRefs) || self.backendRefs.all(f, f.kind == 'Backend' ? f.group == 'gateway.envoyproxy.io' : size(f.group) == 0)",message="the group of a backendRef of kind Service is empty, that of Backend gateway.envoyproxy.io"
 // +kubebuilder:validation:XValidation:rule="!(has(self.resources) && has(self.resourceAttributes))",message="resources cannot be used together with resourceAttributes"
 type OpenTelemetryEnvoyProxyAccessLog struct {
 	BackendCluster `json:",inline"`

@@ -129,7 +129,7 @@ type RequestHeaderCustomTag struct {
 // +kubebuilder:validation:XValidation:rule="has(self.host) || (has(self.backendRefs) && self.backendRefs.size() > 0)",message="host or backendRefs must be set"
 // +kubebuilder:validation:XValidation:rule="!has(self.backendRef)",message="backendRef is not supported; use backendRefs"
 // +kubebuilder:validation:XValidation:rule="!has(self.backendRefs) || self.backendRefs.all(f, f.kind == 'Service' || f.kind == 'Backend')",message="backendRefs can only be of kind Service or Backend"
-// +kubebuilder:validation:XValidation:rule="!has(self.backendRefs) || self.backendRefs.all(f, f.kind == 'Backend' ? f.group == 'gateway.envoyproxy.io' : f.group == ” || f.group == 'core')",message="the group of a backendRef of kind Service is core (or empty), that of Backend gateway.envoyproxy.io"
+// +kubebuilder:validation:XValidation:rule="!has(self.backendRefs) || self.backendRefs.all(f, f.kind == 'Backend' ? f.group == 'gateway.envoyproxy.io' : size(f.group) == 0)",message="the group of a backendRef of kind Service is empty, that of Backend gateway.envoyproxy.io"
 // +kubebuilder:validation:XValidation:rule="self.type == 'OpenTelemetry' || !has(self.openTelemetry)",message="openTelemetry is only for type OpenTelemetry"
 // +kubebuilder:validation:XValidation:rule="self.type == 'Zipkin' || !has(self.zipkin)",message="zipkin is only for type Zipkin"
 type TracingProvider struct {

@@ -1,6 +1,7 @@
 // Command sync-crds copies the CustomResourceDefinitions of the Gateway API
-// module in go.mod into pkg/crds and derives from them what egctl reads at run
-// time. Run it by `go generate ./pkg/crds` after the module's version changed.
+// module in go.mod into pkg/crds, makes those of egctl's own kinds from their Go
+// types, and derives from both what egctl reads at run time. Run it by
+// `go generate ./pkg/crds` after the module's version or a type changed.
 package main
 
 import (
@@ -44,6 +45,13 @@ func run(out string) error {
 			return fmt.Errorf("channel %s: %w", c, err)
 		}
 	}
+	texts, err := crdgen.Extensions("github.com/egctl/egctl/api/...")
+	if err != nil {
+		return err
+	}
+	if err := store(texts, filepath.Join(out, crds.ExtensionDir), defaults); err != nil {
+		return err
+	}
 	b, err := crdgen.EncodeDefaults(defaults)
 	if err != nil {
 		return err
@@ -52,28 +60,35 @@ func run(out string) error {
 }
 
 func channel(from, to string, defaults map[string][]crds.Default) error {
+	paths, err := filepath.Glob(filepath.Join(from, "*_*.yaml"))
+	if err != nil {
+		return err
+	}
+	texts := map[string][]byte{}
+	for _, p := range paths {
+		if texts[filepath.Base(p)], err = os.ReadFile(p); err != nil {
+			return err
+		}
+	}
+	return store(texts, to, defaults)
+}
+
+// store replaces what is in a folder by definitions and what is derived from
+// them, and collects their defaults.
+func store(texts map[string][]byte, to string, defaults map[string][]crds.Default) error {
 	if err := os.RemoveAll(to); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
 	}
-	paths, err := filepath.Glob(filepath.Join(from, "*_*.yaml"))
-	if err != nil {
-		return err
-	}
-	for _, p := range paths {
-		text, err := os.ReadFile(p)
-		if err != nil {
-			return err
-		}
-		name := strings.TrimSuffix(filepath.Base(p), ".yaml")
-		if err := write(filepath.Join(to, name+".yaml.gz"), text); err != nil {
+	for file, text := range texts {
+		if err := write(filepath.Join(to, file+".gz"), text); err != nil {
 			return err
 		}
 		d, err := crdgen.Derive(text)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", file, err)
 		}
 		if d == nil {
 			continue
@@ -86,7 +101,7 @@ func channel(from, to string, defaults map[string][]crds.Default) error {
 			return err
 		}
 		for v, ds := range d.Defaults {
-			// The experimental channel comes last and replaces the standard one.
+			// The experimental channel comes after the standard one and replaces it.
 			defaults[crds.DefaultsKey(d.Group, v, d.Kind)] = ds
 		}
 	}

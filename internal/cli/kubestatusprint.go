@@ -123,9 +123,6 @@ func (o *statusOptions) printPath(document any) error {
 	if err := path.Execute(&out, plain); err != nil {
 		return fmt.Errorf("apply the JSONPath %s: %w", o.path, err)
 	}
-	if out.Len() > 0 {
-		out.WriteByte('\n')
-	}
 	if _, err := o.Out.Write(out.Bytes()); err != nil {
 		return fmt.Errorf("write output: %w", err)
 	}

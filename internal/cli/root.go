@@ -43,12 +43,22 @@ func Run(ctx context.Context, s Streams, version string, args []string) int {
 	return exit.code
 }
 
+// controllerName is what egctl is called in the controller's image, too.
+const controllerName = "envoy-gateway"
+
 // displayName is how the user calls egctl: as a plugin it is "kubectl eg".
 func displayName(args []string) string {
-	if len(args) > 0 && strings.HasPrefix(filepath.Base(args[0]), "kubectl-eg") {
-		return "kubectl eg"
+	if len(args) == 0 {
+		return "egctl"
 	}
-	return "egctl"
+	switch base := filepath.Base(args[0]); {
+	case strings.HasPrefix(base, "kubectl-eg"):
+		return "kubectl eg"
+	case base == controllerName:
+		return controllerName
+	default:
+		return "egctl"
+	}
 }
 
 // Root returns the command line without running it, for what documents it.
@@ -71,7 +81,7 @@ threshold of --fail-on.`,
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.AddCommand(
-		newQuickstart(s),
+		newQuickstart(s, version),
 		newInstall(s, version, install.Release),
 		newUpgrade(s, version),
 		newUninstall(s),
@@ -84,7 +94,7 @@ threshold of --fail-on.`,
 		newStatus(s),
 		newPortForward(s),
 		newExperimental(s, version),
-		newVersion(s, version),
+		newVersion(s, version, name == controllerName),
 	)
 	if version == "" {
 		root.Version = unknownVersion

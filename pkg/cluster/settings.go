@@ -125,12 +125,27 @@ func duration(d *gateway.Duration, otherwise time.Duration) time.Duration {
 
 // bootstrap is what the proxies of a fleet start with.
 func bootstrap(o Options, c *v1alpha1.EnvoyGateway, f *translate.Fleet) (string, error) {
-	b := envoy.FleetBootstrapOptions{
+	return envoy.FleetBootstrap(envoy.FleetBootstrapOptions{
 		Fleet: translate.FleetName(f.Key), ControllerNamespace: o.Namespace, ClusterDomain: o.ClusterDomain,
-		Token: gatewayNamespaceMode(c), IPFamily: envoy.IPFamily(ptr.Deref(f.Parameters.IPFamily, "")),
+		Token: gatewayNamespaceMode(c), Parameters: f.Parameters, ParametersNamespace: f.Key.Namespace,
+		MemoryLimit: memoryLimit(f.Parameters),
+	})
+}
+
+// memoryLimit is that of the container envoy, in bytes; 0: it has none.
+func memoryLimit(p *v1alpha1.EnvoyProxySpec) int64 {
+	if p == nil || p.Provider == nil || p.Provider.Kubernetes == nil {
+		return 0
 	}
-	if t := f.Parameters.Telemetry; t != nil && t.Metrics != nil && t.Metrics.Prometheus != nil {
-		b.Metrics.NoPrometheus = t.Metrics.Prometheus.Disable
+	var container *v1alpha1.KubernetesContainerSpec
+	switch k := p.Provider.Kubernetes; {
+	case k.EnvoyDeployment != nil:
+		container = k.EnvoyDeployment.Container
+	case k.EnvoyDaemonSet != nil:
+		container = k.EnvoyDaemonSet.Container
 	}
-	return envoy.FleetBootstrap(b)
+	if container == nil || container.Resources == nil {
+		return 0
+	}
+	return container.Resources.Limits.Memory().Value()
 }

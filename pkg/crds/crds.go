@@ -1,10 +1,12 @@
-// Package crds carries the CustomResourceDefinitions of the Gateway API that
-// egctl installs, validates against, and takes default values from.
+// Package crds carries the CustomResourceDefinitions that egctl installs,
+// validates against, and takes default values from: those of the Gateway API,
+// and those of the extension kinds in api/v1alpha1.
 //
-// The files are those of the module sigs.k8s.io/gateway-api at the version in
-// go.mod, under the Apache License 2.0 (see LICENSE beside them), compressed
-// and otherwise unchanged. Next to each lies what egctl reads when it runs: the
-// schemas without their prose, which are a tenth of the size.
+// The files of the Gateway API are those of the module sigs.k8s.io/gateway-api
+// at the version in go.mod, under the Apache License 2.0 (see LICENSE beside
+// them), compressed and otherwise unchanged. Next to each file lies what egctl
+// reads when it runs: the schemas without their prose, which are a tenth of the
+// size.
 package crds
 
 import (
@@ -22,7 +24,7 @@ import (
 
 //go:generate go run github.com/egctl/egctl/hack/sync-crds -o .
 
-//go:embed standard experimental
+//go:embed standard experimental extension
 var files embed.FS
 
 //go:embed defaults.json
@@ -39,6 +41,10 @@ const (
 	Standard     Channel = "standard"
 	Experimental Channel = "experimental"
 )
+
+// ExtensionDir is the folder with the definitions of the extension kinds. They
+// go with either channel.
+const ExtensionDir = "extension"
 
 const yamlSuffix = ".yaml.gz"
 
@@ -68,9 +74,16 @@ type Default struct {
 // Names lists the files of a channel as the Gateway API names them, for example
 // "gateway.networking.k8s.io_httproutes.yaml", in order.
 func Names(c Channel) ([]string, error) {
-	entries, err := fs.ReadDir(files, string(c))
+	if c != Standard && c != Experimental {
+		return nil, fmt.Errorf("the Gateway API has no channel %q, only %s and %s", c, Standard, Experimental)
+	}
+	return names(string(c))
+}
+
+func names(dir string) ([]string, error) {
+	entries, err := fs.ReadDir(files, dir)
 	if err != nil {
-		return nil, fmt.Errorf("gateway API channel %q: %w", c, err)
+		return nil, fmt.Errorf("definitions: %w", err)
 	}
 	var names []string
 	for _, e := range entries {
@@ -83,12 +96,20 @@ func Names(c Channel) ([]string, error) {
 
 // YAML returns one file of a channel, byte for byte as released.
 func YAML(c Channel, name string) ([]byte, error) {
-	return read(string(c) + "/" + strings.TrimSuffix(name, ".yaml") + yamlSuffix)
+	return readYAML(string(c), name)
 }
 
-// Find returns the definition of a kind, or nil when the channel has none.
+func readYAML(dir, name string) ([]byte, error) {
+	return read(dir + "/" + strings.TrimSuffix(name, ".yaml") + yamlSuffix)
+}
+
+// Find returns the definition of a kind, or nil when neither the channel nor
+// the extension has one.
 func Find(c Channel, group, kind string) (*Definition, error) {
 	b, err := read(string(c) + "/" + SchemaFile(group, kind))
+	if errors.Is(err, fs.ErrNotExist) {
+		b, err = read(ExtensionDir + "/" + SchemaFile(group, kind))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -127,7 +148,7 @@ var allDefaults = sync.OnceValues(func() (map[string][]Default, error) {
 func read(name string) ([]byte, error) {
 	b, err := files.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("gateway API definition: %w", err)
+		return nil, fmt.Errorf("definition: %w", err)
 	}
 	r, err := gzip.NewReader(bytes.NewReader(b))
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	heapv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/fixed_heap/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/egctl/egctl/api/v1alpha1"
 )
 
 // Ports of a proxy in a cluster, and where it finds the controller's.
@@ -33,16 +35,6 @@ const (
 // serverName is what the controller's certificate must say.
 const serverName = "envoy-gateway"
 
-// IPFamily is a family of addresses, by the names of EnvoyProxy's spec.ipFamily.
-type IPFamily string
-
-// The families; the zero value is IPv4.
-const (
-	IPv4      IPFamily = "IPv4"
-	IPv6      IPFamily = "IPv6"
-	DualStack IPFamily = "DualStack"
-)
-
 // FleetBootstrapOptions say what the proxies of one fleet in a cluster start with.
 // Fleet and ControllerNamespace are needed.
 type FleetBootstrapOptions struct {
@@ -55,8 +47,12 @@ type FleetBootstrapOptions struct {
 	// Token is for proxies that prove who they are by a ServiceAccount token, and not by
 	// a certificate.
 	Token bool
-	// IPFamily decides on which addresses the proxy's own listeners are.
-	IPFamily IPFamily
+	// Parameters is the EnvoyProxy in force; nil is one that says nothing. Read are
+	// ipFamily, telemetry.metrics and bootstrap.
+	Parameters *v1alpha1.EnvoyProxySpec
+	// ParametersNamespace is that of Services which Parameters name without one: the
+	// EnvoyProxy's.
+	ParametersNamespace string
 	// Zones makes the proxy say which zone it is in, by the environment variable
 	// ENVOY_SERVICE_ZONE, and ask for the endpoints of its own fleet, so that Envoy can
 	// prefer backends nearby. A controller that does not serve these endpoints makes
@@ -67,8 +63,6 @@ type FleetBootstrapOptions struct {
 	MemoryLimit int64
 	// MaxConnections limits active downstream connections; 0: [DefaultMaxConnections].
 	MaxConnections int64
-	// Metrics are what the proxy tells about itself.
-	Metrics FleetMetrics
 
 	// XDSAddress and XDSPort are where the controller is; the Service's address and
 	// [FleetXDSPort] by default. AdminPort and StatsPort are those of the constants by
@@ -90,7 +84,9 @@ func (p *FleetPaths) defaults() {
 func (o *FleetBootstrapOptions) defaults() {
 	o.FleetPaths.defaults()
 	byDefault(&o.ClusterDomain, "cluster.local")
-	byDefault(&o.IPFamily, IPv4)
+	if o.Parameters == nil {
+		o.Parameters = &v1alpha1.EnvoyProxySpec{}
+	}
 	// The dot at the end spares a query for each search domain of the pod.
 	byDefault(&o.XDSAddress, serverName+"."+o.ControllerNamespace+".svc."+strings.TrimSuffix(o.ClusterDomain, ".")+".")
 	byDefault(&o.XDSPort, FleetXDSPort)
@@ -107,14 +103,20 @@ func byDefault[T comparable](v *T, d T) {
 
 // FleetBootstrap returns, in YAML, what the proxies of a fleet start with. The id of
 // the node and its cluster are not in it: they are those of --service-node and
-// --service-cluster. The text goes through the kubelet's expansion of $(VARIABLE).
+// --service-cluster. The text goes through the kubelet's expansion of $(VARIABLE). An
+// error is a mistake in Parameters, if the other options are right.
 func FleetBootstrap(o FleetBootstrapOptions) (string, error) {
 	o.defaults()
 	b, err := fleetBootstrap(o)
 	if err != nil {
 		return "", fmt.Errorf("fleet %s: %w", o.Fleet, err)
 	}
-	text, err := BootstrapYAML(b)
+	var text []byte
+	if c := o.Parameters.Bootstrap; c == nil {
+		text, err = BootstrapYAML(b)
+	} else if text, err = customize(b, c); err != nil {
+		err = fmt.Errorf("spec.bootstrap: %w", err)
+	}
 	if err != nil {
 		return "", fmt.Errorf("fleet %s: %w", o.Fleet, err)
 	}
@@ -143,7 +145,7 @@ func fleetBootstrap(o FleetBootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 	}
 	b.Node = nil
 	xds := b.StaticResources.Clusters[0]
-	if o.IPFamily == IPv6 {
+	if o.family() == v1alpha1.IPv6 {
 		xds.DnsLookupFamily = clusterv3.Cluster_V6_ONLY
 	}
 	if o.Token {
@@ -159,31 +161,40 @@ func fleetBootstrap(o FleetBootstrapOptions) (*bootstrapv3.Bootstrap, error) {
 	if err := protectMemory(b.OverloadManager, o.MemoryLimit); err != nil {
 		return nil, err
 	}
-	if err := o.Metrics.apply(b, o, loopback); err != nil {
+	if err := addMetrics(b, o, loopback); err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
+func (o *FleetBootstrapOptions) family() v1alpha1.IPFamily {
+	if f := o.Parameters.IPFamily; f != nil {
+		return *f
+	}
+	return v1alpha1.IPv4
+}
+
 // loopback is where the admin interface is, which knows no passwords.
 func (o *FleetBootstrapOptions) loopback() (string, error) {
-	switch o.IPFamily {
-	case IPv4, DualStack:
+	switch f := o.family(); f {
+	case v1alpha1.IPv4, v1alpha1.DualStack:
 		return "127.0.0.1", nil
-	case IPv6:
+	case v1alpha1.IPv6:
 		return "::1", nil
+	default:
+		return "", fmt.Errorf("spec.ipFamily: %q is no IP family", f)
 	}
-	return "", fmt.Errorf("envoy bootstrap: %q is no IP family", o.IPFamily)
 }
 
 // anywhere is the address of listeners that others are to reach.
 func (o *FleetBootstrapOptions) anywhere(port uint32) *corev3.Address {
 	socket := &corev3.SocketAddress{Address: "0.0.0.0", PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port}}
-	switch o.IPFamily {
-	case IPv6:
+	switch o.family() {
+	case v1alpha1.IPv6:
 		socket.Address = "::"
-	case DualStack:
+	case v1alpha1.DualStack:
 		socket.Address, socket.Ipv4Compat = "::", true
+	case v1alpha1.IPv4:
 	}
 	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: socket}}
 }

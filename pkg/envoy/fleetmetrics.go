@@ -2,6 +2,8 @@ package envoy
 
 import (
 	"fmt"
+	"math"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -17,11 +19,12 @@ import (
 	compressorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/compressor/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	sinkv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/stat_sinks/open_telemetry/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/egctl/egctl/api/v1alpha1"
 )
 
 const (
@@ -29,49 +32,39 @@ const (
 	statsCluster = "prometheus_stats"
 )
 
-// FleetMetrics are what a proxy tells about itself, and to whom.
-type FleetMetrics struct {
-	// NoPrometheus leaves out the listener that Prometheus asks.
-	NoPrometheus bool
-	// Compression is "gzip", "brotli" or "zstd" for the answers to Prometheus; empty:
-	// none. Answers shorter than CompressionMinBytes stay as they are; 0: Envoy's
-	// default of 30.
-	Compression         string
-	CompressionMinBytes uint32
-	// Matches are the statistics to keep; empty: all.
-	Matches []*matcherv3.StringMatcher
-	// Sinks are OpenTelemetry collectors.
-	Sinks []MetricSink
-}
-
-// MetricSink is an OpenTelemetry collector that takes OTLP over gRPC.
-type MetricSink struct {
-	// Host is a name or an IP address.
-	Host string
-	Port uint32
-	// DeltaCounters and DeltaHistograms send what has been added since the last time,
-	// instead of the sum.
-	DeltaCounters, DeltaHistograms bool
-}
-
-func (m *FleetMetrics) apply(b *bootstrapv3.Bootstrap, o FleetBootstrapOptions, loopback string) error {
+// addMetrics has the proxy tell about itself, and to whom.
+func addMetrics(b *bootstrapv3.Bootstrap, o FleetBootstrapOptions, loopback string) error {
+	m := &v1alpha1.ProxyMetrics{}
+	if t := o.Parameters.Telemetry; t != nil && t.Metrics != nil {
+		m = t.Metrics
+	}
 	if len(m.Matches) > 0 {
-		b.StatsConfig.StatsMatcher = &metricsv3.StatsMatcher{StatsMatcher: &metricsv3.StatsMatcher_InclusionList{
-			InclusionList: &matcherv3.ListStringMatcher{Patterns: m.Matches},
-		}}
+		keep := &matcherv3.ListStringMatcher{}
+		for i, match := range m.Matches {
+			pattern, err := stringMatcher(match)
+			if err != nil {
+				return fmt.Errorf("spec.telemetry.metrics.matches[%d]: %w", i, err)
+			}
+			keep.Patterns = append(keep.Patterns, pattern)
+		}
+		b.StatsConfig.StatsMatcher = &metricsv3.StatsMatcher{StatsMatcher: &metricsv3.StatsMatcher_InclusionList{InclusionList: keep}}
 	}
 	b.StatsConfig.StatsTags = statsTags()
-	for i, s := range m.Sinks {
-		if err := s.apply(b, "otel_metric_sink_"+strconv.Itoa(i)); err != nil {
-			return err
+	for i, sink := range m.Sinks {
+		if err := addSink(b, sink, o, "otel_metric_sink_"+strconv.Itoa(i)); err != nil {
+			return fmt.Errorf("spec.telemetry.metrics.sinks[%d]: %w", i, err)
 		}
 	}
-	if m.NoPrometheus {
-		return nil
+	var compression *v1alpha1.Compression
+	if p := m.Prometheus; p != nil {
+		if p.Disable {
+			return nil
+		}
+		compression = p.Compression
 	}
-	listener, err := m.listener(o)
+	listener, err := statsListener(o, compression)
 	if err != nil {
-		return err
+		return fmt.Errorf("spec.telemetry.metrics.prometheus: %w", err)
 	}
 	b.StaticResources.Listeners = append(b.StaticResources.Listeners, listener)
 	b.StaticResources.Clusters = append(b.StaticResources.Clusters, &clusterv3.Cluster{
@@ -81,6 +74,28 @@ func (m *FleetMetrics) apply(b *bootstrapv3.Bootstrap, o FleetBootstrapOptions, 
 		LoadAssignment:       staticEndpoint(statsCluster, loopback, o.AdminPort),
 	})
 	return nil
+}
+
+func stringMatcher(m v1alpha1.StringMatch) (*matcherv3.StringMatcher, error) {
+	kind := v1alpha1.StringMatchExact
+	if m.Type != nil {
+		kind = *m.Type
+	}
+	switch kind {
+	case v1alpha1.StringMatchExact:
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: m.Value}}, nil
+	case v1alpha1.StringMatchPrefix:
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: m.Value}}, nil
+	case v1alpha1.StringMatchSuffix:
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Suffix{Suffix: m.Value}}, nil
+	case v1alpha1.StringMatchRegularExpression:
+		// Envoy would refuse to start.
+		if _, err := regexp.Compile(m.Value); err != nil {
+			return nil, fmt.Errorf("%q is no regular expression: %w", m.Value, err)
+		}
+		return &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: m.Value}}}, nil
+	}
+	return nil, fmt.Errorf("%q is no way to compare", kind)
 }
 
 // statsTags take parts of names that are labels in truth, which Envoy's own tags leave
@@ -100,9 +115,10 @@ func statsTags() []*metricsv3.TagSpecifier {
 	}
 }
 
-// listener lets Prometheus read the statistics, and nothing else of the admin interface.
-func (m *FleetMetrics) listener(o FleetBootstrapOptions) (*listenerv3.Listener, error) {
-	filters, err := m.filters()
+// statsListener lets Prometheus read the statistics, and nothing else of the admin
+// interface.
+func statsListener(o FleetBootstrapOptions, compression *v1alpha1.Compression) (*listenerv3.Listener, error) {
+	filters, err := statsFilters(compression)
 	if err != nil {
 		return nil, err
 	}
@@ -145,63 +161,43 @@ func (m *FleetMetrics) listener(o FleetBootstrapOptions) (*listenerv3.Listener, 
 	}, nil
 }
 
-func (m *FleetMetrics) filters() ([]*hcmv3.HttpFilter, error) {
+func statsFilters(c *v1alpha1.Compression) ([]*hcmv3.HttpFilter, error) {
 	filter := func(name string, config proto.Message) (*hcmv3.HttpFilter, error) {
 		packed, err := pack(config)
 		return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed}}, err
 	}
 	router, err := filter("envoy.filters.http.router", &routerv3.Router{})
-	if err != nil || m.Compression == "" {
+	if err != nil || c == nil {
 		return []*hcmv3.HttpFilter{router}, err
 	}
-	library := map[string]proto.Message{"gzip": &gzipv3.Gzip{}, "brotli": &brotliv3.Brotli{}, "zstd": &zstdv3.Zstd{}}[m.Compression]
-	if library == nil {
-		return nil, fmt.Errorf("envoy bootstrap: %q is no compression of metrics", m.Compression)
+	var name string
+	var library proto.Message
+	switch c.Type {
+	case v1alpha1.GzipCompressorType:
+		name, library = "gzip", &gzipv3.Gzip{}
+	case v1alpha1.BrotliCompressorType:
+		name, library = "brotli", &brotliv3.Brotli{}
+	case v1alpha1.ZstdCompressorType:
+		name, library = "zstd", &zstdv3.Zstd{}
+	default:
+		return nil, fmt.Errorf("compression: %q is no type of it", c.Type)
 	}
 	packed, err := pack(library)
 	if err != nil {
 		return nil, err
 	}
 	config := &compressorv3.Compressor{CompressorLibrary: &corev3.TypedExtensionConfig{
-		Name: "envoy.compression." + m.Compression + ".compressor", TypedConfig: packed,
+		Name: "envoy.compression." + name + ".compressor", TypedConfig: packed,
 	}}
-	if m.CompressionMinBytes > 0 {
+	if c.MinContentLength != nil {
+		length := c.MinContentLength.Value()
+		if length < 0 || length > math.MaxUint32 {
+			return nil, fmt.Errorf("compression: minContentLength %s is not between 0 and 4Gi", c.MinContentLength)
+		}
 		config.ResponseDirectionConfig = &compressorv3.Compressor_ResponseDirectionConfig{
-			CommonConfig: &compressorv3.Compressor_CommonDirectionConfig{MinContentLength: wrapperspb.UInt32(m.CompressionMinBytes)},
+			CommonConfig: &compressorv3.Compressor_CommonDirectionConfig{MinContentLength: wrapperspb.UInt32(uint32(length))},
 		}
 	}
-	compressor, err := filter("envoy.filters.http.compressor."+m.Compression, config)
+	compressor, err := filter("envoy.filters.http.compressor."+name, config)
 	return []*hcmv3.HttpFilter{compressor, router}, err
-}
-
-// apply has the statistics sent to the collector, by a cluster of that name.
-func (s MetricSink) apply(b *bootstrapv3.Bootstrap, cluster string) error {
-	if s.Host == "" || s.Port == 0 || s.Port > 65535 {
-		return fmt.Errorf("envoy bootstrap: %s:%d is no collector of metrics", s.Host, s.Port)
-	}
-	sink, err := pack(&sinkv3.SinkConfig{
-		ProtocolSpecifier: &sinkv3.SinkConfig_GrpcService{GrpcService: &corev3.GrpcService{
-			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster}},
-		}},
-		ReportCountersAsDeltas:   s.DeltaCounters,
-		ReportHistogramsAsDeltas: s.DeltaHistograms,
-	})
-	if err != nil {
-		return err
-	}
-	b.StatsSinks = append(b.StatsSinks, &metricsv3.StatsSink{
-		Name: "envoy.stat_sinks.open_telemetry", ConfigType: &metricsv3.StatsSink_TypedConfig{TypedConfig: sink},
-	})
-	http2, err := http2Options(nil)
-	if err != nil {
-		return err
-	}
-	b.StaticResources.Clusters = append(b.StaticResources.Clusters, &clusterv3.Cluster{
-		Name:                          cluster,
-		ConnectTimeout:                durationpb.New(250 * time.Millisecond),
-		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS},
-		LoadAssignment:                staticEndpoint(cluster, s.Host, s.Port),
-		TypedExtensionProtocolOptions: http2,
-	})
-	return nil
 }

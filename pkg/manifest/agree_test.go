@@ -194,6 +194,14 @@ func parentExists(v any, path []string) bool {
 			_, given := x[path[0]]
 			return !given
 		}
+		if path[0] == crds.EachValue {
+			for _, c := range x {
+				if parentExists(c, path[1:]) {
+					return true
+				}
+			}
+			return false
+		}
 		c, ok := x[path[0]]
 		return ok && parentExists(c, path[1:])
 	case []any:

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	streaming "k8s.io/streaming/pkg/httpstream"
 )
 
 // link is a connection to a pod by way of the API server. It carries any number
@@ -61,7 +62,7 @@ func dial(ctx context.Context, config *rest.Config, pod *core.Pod) (*link, error
 	}
 	l := &link{pod: pod, broken: make(chan struct{})}
 	dialer := portforward.NewFallbackDialer(socket, over, func(err error) bool {
-		l.spdy = httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+		l.spdy = streaming.IsUpgradeFailure(err) || streaming.IsHTTPSProxyError(err)
 		return l.spdy
 	})
 	done := make(chan error, 1)

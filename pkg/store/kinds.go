@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egctl/egctl/api/v1alpha1"
 )
 
 // The kinds that the translator reads.
@@ -31,6 +33,9 @@ var (
 	EndpointSlice      = Kind{discovery.GroupName, "EndpointSlice"}
 	ClusterTrustBundle = Kind{certificates.GroupName, "ClusterTrustBundle"}
 	ServiceImport      = Kind{"multicluster.x-k8s.io", "ServiceImport"}
+
+	// EnvoyProxy is the kind that a parametersRef may name.
+	EnvoyProxy = Kind{v1alpha1.GroupName, v1alpha1.KindEnvoyProxy}
 )
 
 // KindInfo describes how a kind is decoded and addressed.
@@ -76,7 +81,7 @@ var Kinds = []KindInfo{
 	info[core.Secret](Secret, true, "v1"),
 	info[core.ConfigMap](ConfigMap, true, "v1"),
 	info[certificates.ClusterTrustBundle](ClusterTrustBundle, false, "v1beta1", "v1alpha1", "v1"),
-	info[EnvoyProxyObject](EnvoyProxy, true, "v1alpha1"),
+	info[v1alpha1.EnvoyProxy](EnvoyProxy, true, v1alpha1.Version),
 	info[ServiceImportObject](ServiceImport, true, "v1alpha1", "v1beta1"),
 }
 

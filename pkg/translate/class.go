@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -49,28 +48,7 @@ func managedGateway(c *incr.Context, k store.Key) (*gateway.Gateway, bool) {
 	return g, true
 }
 
-// classIssues checks the parameters of a GatewayClass.
-func classIssues(c *incr.Context, class *gateway.GatewayClass) []issue {
-	ref := class.Spec.ParametersRef
-	if ref == nil {
-		return nil
-	}
-	k := store.ID{
-		Kind:      store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)},
-		Namespace: string(ptr.Deref(ref.Namespace, "default")),
-		Name:      ref.Name,
-	}.Key()
-	return parametersIssues(c, store.KeyOf(class), "spec.parametersRef", k)
-}
-
-// parametersIssues checks that a parametersRef names an existing EnvoyProxy.
-func parametersIssues(c *incr.Context, from store.Key, field string, to store.Key) []issue {
-	if to.Kind != store.EnvoyProxy {
-		return []issue{classParameters.at(from, field, "refer to an EnvoyProxy of the group "+store.EnvoyProxy.Group,
-			"parameters of kind %s are not supported", to.Kind)}
-	}
-	if _, ok := store.Get[*store.EnvoyProxyObject](c, to); !ok {
-		return []issue{classParameters.at(from, field, "", "%s does not exist", to)}
-	}
-	return nil
+// classIssues are those of a GatewayClass: of its parameters.
+func classIssues(c *incr.Context, class store.Key) []issue {
+	return classParametersOf.Get(c, class).Issues
 }

@@ -14,17 +14,25 @@ const (
 var (
 	// EG2xxx: classes, Gateways, listeners.
 	classParameters = define("EG2001", finding.Error, accepted, "InvalidParameters", "parametersRef cannot be used",
-		"The GatewayClass or Gateway names parameters that do not exist or are not an EnvoyProxy of the group gateway.envoyproxy.io. The Gateway is not accepted, and a fleet that already runs keeps its last configuration. Create the EnvoyProxy or correct the reference.")
+		"The GatewayClass or Gateway names parameters that do not exist, are not an EnvoyProxy of the group gateway.envoyproxy.io, or hold values that cannot work. The Gateway is not accepted and no proxies are started for it. Proxies that already run are left as they are, and are still told of routes and endpoints. Create or correct the EnvoyProxy, or the reference.")
 	classNotFound = define("EG2002", finding.Warning, "", "", "no GatewayClass",
 		"No GatewayClass of the Gateway's gatewayClassName exists, or another controller owns it. Nothing is served for the Gateway. Create the class with this controller's controllerName.")
 	addressUnsupported = define("EG2003", finding.Error, accepted, "UnsupportedAddress", "address type not supported",
 		"Only addresses of the types IPAddress and Hostname can be asked for. The Gateway is not accepted. Remove the address or change its type.")
+	addressNotUsable = define("EG2004", finding.Error, programmed, "AddressNotUsable", "address cannot be assigned",
+		"spec.addresses asks for a hostname, which nothing here can assign, or for a value that is no IP address. The Gateway is served under the addresses that its status shows, and is not reported as programmed. Ask for an IP address that the Service can have, or for none.")
+	gatewayParameters = define("EG2005", finding.Error, accepted, "InvalidParameters", "Gateway of a merged class has parameters of its own",
+		"The EnvoyProxy of the GatewayClass puts all its Gateways on one fleet of proxies, which can run in one way only. The Gateway is left out. Remove its spec.infrastructure.parametersRef.")
+	proxyInvalid = define("EG2006", finding.Error, accepted, "InvalidParameters", "EnvoyProxy cannot be used",
+		"A field of the EnvoyProxy holds a value that cannot work. What runs by it is left as it is, and is still told of routes and endpoints; nothing new is started by it. Correct the field.")
+	proxyIgnored = define("EG2007", finding.Warning, "", "", "EnvoyProxy has fields without effect",
+		"egctl knows these fields and does not act on them yet. Everything else of the EnvoyProxy is in force.")
 	listenerProtocol = define("EG2010", finding.Error, accepted, "UnsupportedProtocol", "protocol not supported",
 		"A listener's protocol must be one of HTTP, HTTPS, TLS, TCP, UDP. The listener is left out; its neighbours are served.")
 	listenerProtocolConflict = define("EG2011", finding.Error, conflicted, "ProtocolConflict", "listeners of one port disagree on the protocol",
-		"Listeners that share a port must speak protocols that can be told apart: HTTP only with HTTP; HTTPS and TLS with each other by server name; TCP alone; UDP on its own transport. Within a Gateway all conflicting listeners are left out; a listener of the Gateway wins over one of a ListenerSet, and an older ListenerSet over a younger.")
+		"Listeners that share a port must speak protocols that can be told apart: HTTP only with HTTP; HTTPS and TLS with each other by server name; TCP alone; UDP on its own transport. Within a Gateway all conflicting listeners are left out; a listener of the Gateway wins over one of a ListenerSet, and an older ListenerSet over a younger. Of Gateways that mergeGateways puts on one fleet the older one's listener wins.")
 	listenerHostnameConflict = define("EG2012", finding.Error, conflicted, "HostnameConflict", "two listeners have the same port and hostname",
-		"Listeners on one port are told apart by hostname, so no two may have the same one. Within a Gateway both are left out; a listener of the Gateway wins over one of a ListenerSet, and an older ListenerSet over a younger.")
+		"Listeners on one port are told apart by hostname, so no two may have the same one. Within a Gateway both are left out; a listener of the Gateway wins over one of a ListenerSet, and an older ListenerSet over a younger. Of Gateways that mergeGateways puts on one fleet the older one's listener wins.")
 	listenerTLSMissing = define("EG2013", finding.Error, accepted, "UnsupportedValue", "TLS settings do not fit the protocol",
 		"HTTPS listeners terminate TLS and need certificateRefs; TLS listeners need mode Terminate with certificateRefs or mode Passthrough without; other protocols take no TLS settings. The listener is left out.")
 	listenerCertificate = define("EG2014", finding.Error, resolvedRefs, "InvalidCertificateRef", "certificate cannot be used",
@@ -48,7 +56,7 @@ var (
 	listenerInvalid = define("EG2023", finding.Error, accepted, "UnsupportedValue", "listener value cannot be used",
 		"A listener's name, port or hostname is one that no API server would admit: names must be unique and not empty, ports between 1 and 65535, hostnames DNS names that may begin with \"*.\". The listener is left out; its neighbours are served.")
 	listenerPortTaken = define("EG2024", finding.Error, accepted, "PortUnavailable", "port is taken by another listener",
-		"Ports below 1024 are served on a port of their own above, to which the Service maps them, so that the proxy needs no privileges. A listener that asks for that very port cannot be served beside. The listener is left out; use another port.")
+		"Ports below 1024 are served on a port of their own above, to which the Service maps them, so that the proxy needs no privileges. A listener that asks for that very port cannot be served beside, nor can one on the port on which proxies say that they are ready. The listener is left out; use another port.")
 	gatewayClientCertificate = define("EG2030", finding.Error, resolvedRefs, "InvalidClientCertificateRef", "client certificate for backends cannot be used",
 		"spec.tls.backend.clientCertificateRef does not name an existing Secret with a usable tls.crt and tls.key. TLS connections to backends are made without a client certificate.")
 	gatewayClientCertificateNotPermitted = define("EG2031", finding.Error, resolvedRefs, "RefNotPermitted", "client certificate for backends is not permitted",

@@ -25,8 +25,17 @@ var envoyListeners = incr.NewQuery("envoy listeners", func(c *incr.Context, flee
 	for _, b := range binds {
 		list = append(list, envoyListener.Get(c, bindOf{fleet, b}))
 	}
+	if settings(c).ReadyPort != 0 {
+		list = append(list, readyListener.Get(c, fleet))
+	}
 	return resources(list)
 }, incr.Equal[store.Key](xds.EqualResources))
+
+// readyListener is where the proxies of a fleet are asked whether they are ready.
+var readyListener = incr.NewQuery("ready listener", func(c *incr.Context, fleet store.Key) *xds.Resource {
+	v := proxySettings.Get(c, fleet)
+	return xds.ReadyListener(v.ListenAddress, v.IPv6Only, uint32(settings(c).ReadyPort))
+}, incr.Equal[store.Key](xds.Equal))
 
 type bindOf struct {
 	Fleet store.Key

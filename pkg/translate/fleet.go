@@ -131,7 +131,7 @@ func fleetListeners(c *incr.Context, fleet store.Key) []*listener {
 // fleet says what is to run. What does not change how the proxies run, such as a
 // route, does not change it.
 var fleet = incr.NewQuery("fleet", func(c *incr.Context, k store.Key) *Fleet {
-	f := &Fleet{Key: k, Gateways: fleetGateways.Get(c, k), Ports: fleetPorts.Get(c, k), Frozen: frozen(c, k), Parameters: fleetParameters.Get(c, k).Spec}
+	f := &Fleet{Key: k, Gateways: fleetGateways.Get(c, k), Ports: fleetPorts.Get(c, k), Frozen: frozen(c, k), Parameters: fleetParameters(c, k)}
 	for _, gw := range f.Gateways {
 		g, ok := managedGateway(c, gw)
 		if !ok {

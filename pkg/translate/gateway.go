@@ -16,18 +16,19 @@ var gatewayIssues = incr.NewQuery("gateway issues", func(c *incr.Context, k stor
 	}
 	var issues []issue
 	if class, ok := store.Get[*gateway.GatewayClass](c, classKey(string(g.Spec.GatewayClassName))); ok {
-		for _, i := range classIssues(c, class) {
+		for _, i := range classIssues(c, store.KeyOf(class)) {
 			issues = append(issues, classParameters.at(k, "spec.gatewayClassName", "", "GatewayClass %s is not accepted: %s", class.Name, i.Message))
 		}
 	}
-	if infra := g.Spec.Infrastructure; infra != nil && infra.ParametersRef != nil {
-		ref := infra.ParametersRef
-		to := store.ID{Kind: store.Kind{Group: string(ref.Group), Kind: string(ref.Kind)}, Namespace: k.Namespace, Name: ref.Name}.Key()
-		issues = append(issues, parametersIssues(c, k, "spec.infrastructure.parametersRef", to)...)
-	}
+	issues = append(issues, gatewayParametersOf.Get(c, k).Issues...)
 	for i, a := range g.Spec.Addresses {
-		if t := ptr.Deref(a.Type, gateway.IPAddressType); t != gateway.IPAddressType && t != gateway.HostnameAddressType {
+		switch t := ptr.Deref(a.Type, gateway.IPAddressType); {
+		case t == gateway.HostnameAddressType:
+			issues = append(issues, addressNotUsable.at(k, path("spec", "addresses", i), "ask for an IP address, or none", "hostname %q cannot be assigned", a.Value))
+		case t != gateway.IPAddressType:
 			issues = append(issues, addressUnsupported.at(k, path("spec", "addresses", i, "type"), "use IPAddress or Hostname", "address type %q is not supported", t))
+		case a.Value != "" && !isIP(a):
+			issues = append(issues, addressNotUsable.at(k, path("spec", "addresses", i, "value"), "", "%q is not an IP address", a.Value))
 		}
 		if r := a.Routability; r != gateway.GatewayAddressRoutabilityDefault && r != gateway.GatewayAddressRoutabilityCluster {
 			issues = append(issues, addressUnsupported.at(k, path("spec", "addresses", i, "routability"), "use Cluster or leave it empty", "routability %q is not supported", r))
@@ -68,8 +69,8 @@ var gatewayServed = incr.NewQuery("gateway served", func(c *incr.Context, k stor
 // frozen says why what runs for a fleet is to be left as it is.
 func frozen(c *incr.Context, fleet store.Key) string {
 	var issues []issue
-	if class, ok := store.Get[*gateway.GatewayClass](c, fleet); ok {
-		issues = classIssues(c, class)
+	if fleet.Kind == store.GatewayClass {
+		issues = classIssues(c, fleet)
 	} else {
 		issues = gatewayIssues.Get(c, fleet)
 	}

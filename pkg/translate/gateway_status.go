@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -16,7 +17,7 @@ func classStatus(c *incr.Context, class *gateway.GatewayClass) (any, []issue) {
 	if string(class.Spec.ControllerName) != settings(c).ControllerName {
 		return nil, nil
 	}
-	issues := classIssues(c, class)
+	issues := classIssues(c, store.KeyOf(class))
 	return &gateway.GatewayClassStatus{
 		Conditions:        []metav1.Condition{judge(accepted, issues, accepted, "the class is served by this controller", class.Generation)},
 		SupportedFeatures: supportedFeatures,
@@ -64,6 +65,7 @@ func gatewayStatus(c *incr.Context, k store.Key, g *gateway.Gateway) (any, []iss
 	status.Conditions = append(status.Conditions, gatewayAcceptedCondition(issues, good, bad, g.Generation))
 	status.Conditions = append(status.Conditions, gatewayProgrammed(c, k, g, status, served, ports))
 	issues = append(issues, ports...)
+	issues = append(issues, otherRefusals(c, k, ls.All)...)
 	if g.Spec.TLS != nil {
 		issues = append(issues, cert.Issues...)
 		status.Conditions = append(status.Conditions, judge(resolvedRefs, cert.Issues, resolvedRefs, "all references are resolved", g.Generation))
@@ -145,19 +147,29 @@ func gatewayAcceptedCondition(issues []issue, good, bad int, generation int64) m
 	}
 }
 
+// maxAddresses is the API's limit of a Gateway's status.addresses.
+const maxAddresses = 16
+
 // gatewayProgrammed reports whether proxies serve the Gateway, and where.
 func gatewayProgrammed(c *incr.Context, k store.Key, g *gateway.Gateway, status *gateway.GatewayStatus, served int, ports []issue) metav1.Condition {
 	no := func(reason gateway.GatewayConditionReason, message string) metav1.Condition {
 		return condition(programmed, false, string(reason), message, g.Generation)
 	}
-	infra, known := store.Get[*store.Value[Infrastructure]](c, InfrastructureKey(fleetOf.Get(c, k)))
+	requests := slices.DeleteFunc(slices.Clone(gatewayIssues.Get(c, k)), func(i issue) bool { return i.condition != programmed })
+	var infra Infrastructure
+	v, known := store.Get[*store.Value[Infrastructure]](c, InfrastructureKey(fleetOf.Get(c, k)))
 	if known {
-		for _, a := range infra.V.Addresses {
+		infra = v.V
+		for _, a := range infra.Addresses {
 			t := gateway.IPAddressType
 			if a.Hostname {
 				t = gateway.HostnameAddressType
 			}
 			status.Addresses = append(status.Addresses, gateway.GatewayStatusAddress{Type: &t, Value: a.Value})
+		}
+		if more := len(status.Addresses) - maxAddresses; more > 0 {
+			status.Addresses = status.Addresses[:maxAddresses]
+			infra.Message += fmt.Sprintf("; %d more addresses are left out", more)
 		}
 	}
 	switch {
@@ -165,18 +177,22 @@ func gatewayProgrammed(c *incr.Context, k store.Key, g *gateway.Gateway, status 
 		return no(gateway.GatewayReasonInvalid, "the Gateway is not accepted")
 	case served == 0:
 		return no(gateway.GatewayReasonInvalid, "no listener can be served")
+	case len(requests) > 0:
+		return judge(programmed, requests, "", "", g.Generation)
 	case settings(c).AssumeProgrammed:
 		return condition(programmed, true, programmed, "the configuration was translated", g.Generation)
 	case !known:
 		return no(gateway.GatewayReasonPending, "waiting for the proxy to be created")
-	case infra.V.Unusable != "":
-		return no(gateway.GatewayReasonAddressNotUsable, infra.V.Unusable)
-	case len(infra.V.Addresses) == 0:
-		return no(gateway.GatewayReasonAddressNotAssigned, "no address is assigned yet")
-	case !infra.V.Ready:
-		return no(gateway.GatewayReasonNoResources, infra.V.Message)
+	case infra.Unusable != "":
+		return no(gateway.GatewayReasonAddressNotUsable, infra.Unusable)
+	case infra.Failed:
+		return no(gateway.GatewayReasonNoResources, infra.Message)
+	case len(infra.Addresses) == 0:
+		return no(gateway.GatewayReasonAddressNotAssigned, cmp.Or(infra.Message, "no address is assigned yet"))
+	case !infra.Ready:
+		return no(gateway.GatewayReasonNoResources, infra.Message)
 	default:
-		return judge(programmed, ports, programmed, infra.V.Message, g.Generation)
+		return judge(programmed, ports, programmed, infra.Message, g.Generation)
 	}
 }
 
@@ -242,6 +258,7 @@ func listenerSetStatus(c *incr.Context, k store.Key, set *gateway.ListenerSet) (
 	}
 	ports := portIssues(c, k, ownListeners.Get(c, k))
 	issues = append(issues, ports...)
+	issues = append(issues, otherRefusals(c, k, ownListeners.Get(c, k))...)
 	notValid := string(gateway.ListenerSetReasonListenersNotValid)
 	switch {
 	case good == 0:

@@ -45,6 +45,9 @@ func golden(t *testing.T, file string) {
 	t.Helper()
 	ar, changes := translateGolden(t, file)
 	got := render(t, changes)
+	if family := filepath.Base(filepath.Dir(file)); family == "fleet" || family == "merged" || family == "parameters" {
+		got = append(got, renderFleets(t, changes))
+	}
 	input := inputOf(ar)
 	out := &txtar.Archive{Comment: ar.Comment, Files: append([]txtar.File{{Name: "input.yaml", Data: input}}, got...)}
 	want, have := txtar.Format(ar), txtar.Format(out)
@@ -143,12 +146,30 @@ func render(t *testing.T, ch translate.Changes) []txtar.File {
 	return []txtar.File{{Name: "xds.yaml", Data: x.Bytes()}, {Name: "status.yaml", Data: st.Bytes()}, {Name: "findings.txt", Data: fs.Bytes()}}
 }
 
+// renderFleets writes what is to run.
+func renderFleets(t *testing.T, ch translate.Changes) txtar.File {
+	t.Helper()
+	var b bytes.Buffer
+	for _, k := range sortedKeys(ch.Fleets) {
+		f := ch.Fleets[k]
+		gateways := []string{}
+		for _, gw := range f.Gateways {
+			gateways = append(gateways, translate.FleetName(gw))
+		}
+		fmt.Fprintf(&b, "# %s\n%s", translate.FleetName(k), toYAML(t, map[string]any{
+			"gateways": gateways, "class": f.Class, "ports": f.Ports, "labels": f.Labels, "annotations": f.Annotations,
+			"addresses": f.Addresses, "parameters": f.Parameters, "frozen": f.Frozen,
+		}))
+	}
+	return txtar.File{Name: "fleet.yaml", Data: b.Bytes()}
+}
+
 func writeResource(t *testing.T, b *bytes.Buffer, gw store.Key, r *xds.Resource) {
 	t.Helper()
 	short := string(r.Type[strings.LastIndexByte(string(r.Type), '.')+1:])
 	fmt.Fprintf(b, "# %s %s", short, r.Name)
 	if gw != (store.Key{}) {
-		fmt.Fprintf(b, " of %s/%s", gw.Namespace, gw.Name)
+		fmt.Fprintf(b, " of %s", translate.FleetName(gw))
 	}
 	b.WriteByte('\n')
 	m, err := (&anypb.Any{TypeUrl: string(r.Type), Value: r.Body}).UnmarshalNew()

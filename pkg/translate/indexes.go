@@ -22,6 +22,20 @@ var (
 		return nil
 	}, store.Gateway)
 
+	referrersByParameters = store.NewIndex("referrers by parameters", func(_ store.Key, o store.Object) []store.Key {
+		switch o := o.(type) {
+		case *gateway.GatewayClass:
+			if o.Spec.ParametersRef != nil {
+				return []store.Key{classParametersKey(o)}
+			}
+		case *gateway.Gateway:
+			if k, ok := gatewayParametersKey(o); ok {
+				return []store.Key{k}
+			}
+		}
+		return nil
+	}, store.GatewayClass, store.Gateway)
+
 	listenerSetsByGateway = store.NewIndex("listener sets by gateway", func(k store.Key, o store.Object) []store.Key {
 		if ls, ok := o.(*gateway.ListenerSet); ok {
 			return []store.Key{store.ListenerSetParent(k, ls)}

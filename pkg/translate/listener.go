@@ -41,7 +41,11 @@ type listeners struct {
 
 // gatewayListeners are all listeners of a Gateway, with the verdict on each.
 var gatewayListeners = incr.NewQuery("gateway listeners", func(c *incr.Context, k store.Key) *listeners {
-	if fleet := fleetOf.Get(c, k); fleet != k {
+	fleet := fleetOf.Get(c, k)
+	if fleet == (store.Key{}) {
+		return &listeners{}
+	}
+	if fleet != k {
 		if ls := mergedListeners.Get(c, fleet)[k]; ls != nil {
 			return ls
 		}
@@ -98,7 +102,7 @@ func judgeListeners(c *incr.Context, fleet store.Key, all []*listener) {
 		l.Bound = s.BoundPort(l.Port)
 	}
 	findDuplicates(all)
-	findPortsTaken(all)
+	findPortsTaken(all, settings(c).ReadyPort)
 	findConflicts(all)
 	for _, l := range all {
 		l.Accepted = !hasCondition(l.Issues, accepted) && !hasCondition(l.Issues, conflicted)

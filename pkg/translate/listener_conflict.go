@@ -23,8 +23,13 @@ func findDuplicates(all []*listener) {
 // findPortsTaken leaves out listeners that ask for the very port on which Envoy
 // serves another's privileged port. Within an owner the privileged one stays: a
 // client of port 80 has no other way in.
-func findPortsTaken(all []*listener) {
+// The port on which proxies say that they are ready is nobody else's.
+func findPortsTaken(all []*listener, ready int32) {
 	for i, l := range all {
+		if ready != 0 && l.Bound == ready && l.Protocol != ir.ListenerUDP && !hasCondition(l.Issues, accepted) {
+			l.Issues = append(l.Issues, listenerPortTaken.at(l.Object, l.Path+".port", "use another port", "on port %d proxies say whether they are ready", l.Bound))
+			continue
+		}
 		for _, other := range all[:i] {
 			if l.Port == other.Port || l.Bound != other.Bound ||
 				(l.Protocol == ir.ListenerUDP) != (other.Protocol == ir.ListenerUDP) ||

@@ -32,11 +32,8 @@ func policyStatus(c *incr.Context, k store.Key, p *gateway.BackendTLSPolicy) (an
 	}
 	status := &gateway.PolicyStatus{}
 	for _, gw := range gateways[:min(len(gateways), maxAncestors)] {
-		ref := refTo(gw)
-		group, kind := gateway.Group(gw.Group), gateway.Kind(gw.Kind.Kind)
-		ref.Group, ref.Kind = &group, &kind
 		status.Ancestors = append(status.Ancestors, gateway.PolicyAncestorStatus{
-			AncestorRef:    ref,
+			AncestorRef:    ancestor(gw),
 			ControllerName: gateway.GatewayController(settings(c).ControllerName),
 			Conditions: []metav1.Condition{
 				judge(accepted, issues, accepted, "the policy is in force", p.Generation),

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 	"github.com/egctl/egctl/pkg/translate/testworld"
@@ -17,12 +19,13 @@ import (
 // state is everything a consumer of changes has put together.
 type state struct {
 	snapshots map[store.Key]*xds.Snapshot
+	fleets    map[store.Key]*translate.Fleet
 	endpoints map[string]*xds.Resource
 	reports   map[store.Key]translate.Report
 }
 
 func newState() *state {
-	return &state{map[store.Key]*xds.Snapshot{}, map[string]*xds.Resource{}, map[store.Key]translate.Report{}}
+	return &state{map[store.Key]*xds.Snapshot{}, map[store.Key]*translate.Fleet{}, map[string]*xds.Resource{}, map[store.Key]translate.Report{}}
 }
 
 func (s *state) apply(ch translate.Changes) {
@@ -31,6 +34,13 @@ func (s *state) apply(ch translate.Changes) {
 			delete(s.snapshots, k)
 		} else {
 			s.snapshots[k] = v
+		}
+	}
+	for k, v := range ch.Fleets {
+		if v == nil {
+			delete(s.fleets, k)
+		} else {
+			s.fleets[k] = v
 		}
 	}
 	for k, v := range ch.Endpoints {
@@ -65,6 +75,9 @@ func (s *state) difference(o *state) string {
 			return fmt.Sprintf("%s: assignments %v, want %v", k, have.Assignments, want.Assignments)
 		}
 	}
+	if len(s.fleets) != len(s.snapshots) || !equality.Semantic.DeepEqual(s.fleets, o.fleets) {
+		return fmt.Sprintf("fleets %v, want %v", describe(s.fleets), describe(o.fleets))
+	}
 	for n, want := range o.endpoints {
 		if d := differentResources([]*xds.Resource{s.endpoints[n]}, []*xds.Resource{want}); d != "" {
 			return d
@@ -76,6 +89,15 @@ func (s *state) difference(o *state) string {
 		}
 	}
 	return ""
+}
+
+// describe prints fleets.
+func describe(fleets map[store.Key]*translate.Fleet) []string {
+	var all []string
+	for _, k := range sortedKeys(fleets) {
+		all = append(all, fmt.Sprintf("%+v with %+v", *fleets[k], *fleets[k].Parameters))
+	}
+	return all
 }
 
 func differentResources(have, want []*xds.Resource) string {

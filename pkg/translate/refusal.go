@@ -84,9 +84,19 @@ func refusedObjects(c *incr.Context) []store.Key {
 }
 
 // refusalIssues are those of an object that has no listeners.
-func refusalIssues(c *incr.Context, k store.Key) []issue {
+func refusalIssues(c *incr.Context, k store.Key) []issue { return refusalsAt(k, refused(c, k)) }
+
+// otherRefusals are those of an owner of listeners that are not about the port of
+// one of them, which portIssues tells: trust anchors, route tables.
+func otherRefusals(c *incr.Context, owner store.Key, own []*listener) []issue {
+	return refusalsAt(owner, slices.DeleteFunc(slices.Clone(refused(c, owner)), func(r RefusedResource) bool {
+		return slices.ContainsFunc(own, func(l *listener) bool { return l.Served && r.isListener(l) })
+	}))
+}
+
+func refusalsAt(k store.Key, resources []RefusedResource) []issue {
 	var issues []issue
-	for _, r := range refused(c, k) {
+	for _, r := range resources {
 		i := envoyRejected.at(k, "", "", "%s", r.Message)
 		i.condition, i.reason = "", ""
 		if !slices.Contains(issues, i) { // one cause may be found in several resources
@@ -115,11 +125,15 @@ func refusedPort(c *incr.Context, owner store.Key, l *listener) (string, bool) {
 	if !l.Served {
 		return "", false
 	}
-	name := ir.Bind{Port: l.Port, UDP: l.Protocol == ir.ListenerUDP}.Name()
 	for _, r := range refused(c, owner) {
-		if r.Type == xds.ListenerType && r.Name == name {
+		if r.isListener(l) {
 			return r.Message, true
 		}
 	}
 	return "", false
+}
+
+// isListener says whether the resource is the Envoy listener that serves l.
+func (r RefusedResource) isListener(l *listener) bool {
+	return r.Type == xds.ListenerType && r.Name == ir.Bind{Port: l.Port, UDP: l.Protocol == ir.ListenerUDP}.Name()
 }

@@ -3,6 +3,7 @@ package translate
 import (
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/finding"
 	"github.com/egctl/egctl/pkg/incr"
 	"github.com/egctl/egctl/pkg/store"
@@ -20,7 +21,7 @@ type Report struct {
 }
 
 // reportedKinds are the kinds that have a status of ours.
-var reportedKinds = append([]store.Kind{store.GatewayClass, store.Gateway, store.ListenerSet, store.BackendTLSPolicy}, routeKinds...)
+var reportedKinds = append([]store.Kind{store.GatewayClass, store.Gateway, store.ListenerSet, store.BackendTLSPolicy, store.EnvoyProxy}, routeKinds...)
 
 // reportKeys lists the objects that are reported on: those and, of any other
 // kind, what Envoy refuses.
@@ -55,6 +56,8 @@ var report = incr.NewQuery("report", func(c *incr.Context, k store.Key) Report {
 	case *gateway.BackendTLSPolicy:
 		r.Status, issues = policyStatus(c, k, o)
 		issues = append(issues, refusalIssues(c, k)...)
+	case *v1alpha1.EnvoyProxy:
+		r.Status, issues = envoyProxyStatus(c, k, o)
 	default:
 		r.Status, issues = routeStatus(c, k, o)
 		issues = append(issues, refusalIssues(c, k)...)

@@ -72,7 +72,9 @@ func (s Settings) BoundPort(port int32) int32 {
 type Infrastructure struct {
 	// Ready says that at least one proxy runs with the current configuration.
 	Ready bool
-	// Message says what is awaited when not ready, or how many are ready.
+	// Failed says that something other than time is needed for them to be as wanted.
+	Failed bool
+	// Message says what is awaited when not ready, what failed, or how many are ready.
 	Message string
 	// Addresses are the values clients can use.
 	Addresses []Address

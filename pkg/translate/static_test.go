@@ -77,7 +77,7 @@ func (s *static) add(prefix string, ch translate.Changes, port func() uint32) {
 		assignments[name] = decodeAs(s.t, r, &endpoint.ClusterLoadAssignment{})
 	}
 	for _, gw := range sortedKeys(ch.Snapshots) {
-		snapshot, own := ch.Snapshots[gw], prefix+gw.Namespace+"/"+gw.Name+" "
+		snapshot, own := ch.Snapshots[gw], prefix+translate.FleetName(gw)+" "
 		tables := map[string]*route.RouteConfiguration{}
 		for _, r := range snapshot.Of(xds.RouteType) {
 			tables[r.Name] = decodeAs(s.t, r, &route.RouteConfiguration{})

@@ -150,7 +150,11 @@ var virtualHost = incr.NewQuery("virtual host", func(c *incr.Context, k hostKey)
 			}
 		}
 	}
-	slices.SortStableFunc(entries, xds.RouteEntry.Compare)
+	compare := xds.RouteEntry.Compare
+	if proxySettings.Get(c, k.Table.Fleet).KeepOrder {
+		compare = xds.RouteEntry.CompareOrder
+	}
+	slices.SortStableFunc(entries, compare)
 	return xds.VirtualHost(h.Domain, entries, listenerAuth(c, h.Gateway, h.Listener))
 }, incr.Equal[hostKey](bytes.Equal))
 

@@ -41,7 +41,7 @@ func New(s Settings) *Translator {
 	db := incr.New()
 	t := &Translator{
 		db: db,
-		Store: store.New(db, gatewaysByClass, listenerSetsByGateway, routesByParent, routesByBackend,
+		Store: store.New(db, gatewaysByClass, referrersByParameters, listenerSetsByGateway, routesByParent, routesByBackend,
 			backendTLSByTarget, slicesByService),
 		snapshots: incr.Track(db, fleets, snapshot),
 		fleets:    incr.Track(db, fleetsToRun, fleet),

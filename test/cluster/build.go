@@ -79,7 +79,7 @@ func once(ctx context.Context, dir string, makeIt func(dir string) error) error 
 		return err
 	}
 	lock := flock.New(dir + ".lock")
-	defer lock.Close()
+	defer func() { _ = lock.Close() }()
 	if _, err := lock.TryLockContext(ctx, 200*time.Millisecond); err != nil {
 		return fmt.Errorf("wait for another process to build it: %w", err)
 	}

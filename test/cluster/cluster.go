@@ -216,7 +216,7 @@ func (o Options) lock(ctx context.Context) (unlock func(), err error) {
 		return nil, fmt.Errorf("wait for another process that starts or ends cluster %s: %w", o.Name, err)
 	}
 	// The file stays: removing it would let two others lock two files of the same name.
-	return func() { l.Close() }, nil
+	return func() { _ = l.Close() }, nil
 }
 
 // Dir is the cluster's folder; its logs are in the folder logs.

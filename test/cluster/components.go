@@ -53,19 +53,22 @@ func (c *Cluster) components() []component {
 		{name: "kube-controller-manager", part: "kubernetes", healthy: "https://127.0.0.1:10257/healthz", args: []string{
 			kubeconfig("kube-controller-manager"),
 			"--authentication-kubeconfig=" + config("kube-controller-manager.kubeconfig"),
+			// What it would look up is there only if clients have certificates.
+			"--authentication-skip-lookup=true",
 			"--authorization-kubeconfig=" + config("kube-controller-manager.kubeconfig"),
 			"--bind-address=127.0.0.1",
 			"--flex-volume-plugin-dir=/var/lib/kubelet/volumeplugins",
 			"--kube-api-burst=400",
 			"--kube-api-qps=200",
 			"--leader-elect=false",
-			"--root-ca-file=" + config("apiserver.crt"),
+			"--root-ca-file=" + config("ca.crt"),
 			"--service-account-private-key-file=" + config("accounts.key"),
 			"--use-service-account-credentials=true",
 		}},
 		{name: "kube-scheduler", part: "kubernetes", healthy: "https://127.0.0.1:10259/healthz", args: []string{
 			kubeconfig("kube-scheduler"),
 			"--authentication-kubeconfig=" + config("kube-scheduler.kubeconfig"),
+			"--authentication-skip-lookup=true",
 			"--authorization-kubeconfig=" + config("kube-scheduler.kubeconfig"),
 			"--bind-address=127.0.0.1",
 			"--kube-api-burst=400",

@@ -93,12 +93,21 @@ func (c *Cluster) configure() error {
 	return nil
 }
 
-// writeKeys makes the API server's certificate, which is also what clients verify
-// it by, and the key of the service accounts' tokens.
+// writeKeys makes the API server's certificate, that of the authority which clients
+// verify it by, and the key of the service accounts' tokens.
 func (c *Cluster) writeKeys() error {
 	crt, key, err := cert.GenerateSelfSignedCertKey(NodeAddress,
 		[]net.IP{net.ParseIP("127.0.0.1"), net.ParseIP(apiServerService)},
 		[]string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"})
+	if err != nil {
+		return err
+	}
+	// What signed the certificate comes after it.
+	chain, err := cert.ParseCertsPEM(crt)
+	if err != nil {
+		return err
+	}
+	authority, err := cert.EncodeCertificates(chain[len(chain)-1])
 	if err != nil {
 		return err
 	}
@@ -110,7 +119,7 @@ func (c *Cluster) writeKeys() error {
 	if err != nil {
 		return err
 	}
-	for file, text := range map[string][]byte{"apiserver.crt": crt, "apiserver.key": key, "accounts.key": accountsPEM} {
+	for file, text := range map[string][]byte{"ca.crt": authority, "apiserver.crt": crt, "apiserver.key": key, "accounts.key": accountsPEM} {
 		if err := os.WriteFile(filepath.Join(c.dir, "config", file), text, 0o600); err != nil {
 			return err
 		}
@@ -119,7 +128,7 @@ func (c *Cluster) writeKeys() error {
 }
 
 func (c *Cluster) writeKubeconfig(file, token string) error {
-	authority, err := os.ReadFile(filepath.Join(c.dir, "config", "apiserver.crt"))
+	authority, err := os.ReadFile(filepath.Join(c.dir, "config", "ca.crt"))
 	if err != nil {
 		return err
 	}

@@ -237,7 +237,7 @@ func (o Options) remove(ctx context.Context) error {
 // findInit looks for the first process of the cluster's process namespace among
 // those in its network namespace. The zero process stands for none.
 func (o Options) findInit(ctx context.Context) (process, error) {
-	if _, err := os.Stat(netnsFile(o.netns())); err != nil {
+	if _, err := os.Stat(netnsFile(o.netns())); errors.Is(err, fs.ErrNotExist) {
 		return process{}, nil
 	}
 	pids, err := exec.CommandContext(ctx, "ip", "netns", "pids", o.netns()).Output()

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -42,10 +44,10 @@ func ensurePackages(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(o.CacheDir, 0o755); err != nil {
 		return err
 	}
-	lock := flock.New(o.CacheDir + "/packages.lock")
-	defer lock.Close()
-	if err := lock.Lock(); err != nil {
-		return err
+	lock := flock.New(filepath.Join(o.CacheDir, "packages.lock"))
+	defer func() { _ = lock.Close() }()
+	if _, err := lock.TryLockContext(ctx, 200*time.Millisecond); err != nil {
+		return fmt.Errorf("wait for another process to install packages: %w", err)
 	}
 	if missing = missingPackages(); len(missing) == 0 {
 		return nil

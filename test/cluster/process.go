@@ -50,6 +50,9 @@ func (c *Cluster) launch(ctx context.Context, m component) error {
 		case exit := <-ended:
 			return c.failed(m.name, exit)
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return fmt.Errorf("start %s: %w", m.name, ctx.Err())
+			}
 			return c.failed(m.name, fmt.Errorf("%w while waiting for it: %w", ctx.Err(), err))
 		case <-time.After(20 * time.Millisecond):
 		}
@@ -171,13 +174,13 @@ func (c *Cluster) pid(name string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		// It is being written.
+	// An empty file is one that is being written.
+	if len(text) == 0 || !c.state.Init.alive() {
 		return 0, nil
 	}
-	if !c.state.Init.alive() {
-		return 0, nil
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0, fmt.Errorf("process id of %s: %w", name, err)
 	}
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/root/proc/%d/cmdline", c.state.Init.PID, pid))
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {

@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/egctl/egctl/pkg/controller"
-	"github.com/egctl/egctl/pkg/controller/status"
 	ads "github.com/egctl/egctl/pkg/controller/xds"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate/xds"
@@ -132,15 +131,9 @@ func (m *Metrics) Leading(yes bool) {
 }
 
 // StatusWritten takes the outcome of a write of a status.
-func (m *Metrics) StatusWritten(kind store.Kind, how status.Outcome, took time.Duration) {
-	word, reason := "failure", "error"
-	switch how {
-	case status.Written:
-		word, reason = "success", ""
-	case status.Conflict, status.Gone:
-		reason = string(how)
-	}
-	m.statuses.WithLabelValues(kind.Kind, word, reason).Inc()
+func (m *Metrics) StatusWritten(kind store.Kind, took time.Duration, err error) {
+	status, reason := outcome(err)
+	m.statuses.WithLabelValues(kind.Kind, status, reason).Inc()
 	m.statusDuration.WithLabelValues(kind.Kind).Observe(took.Seconds())
 }
 

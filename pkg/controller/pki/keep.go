@@ -205,6 +205,9 @@ func (m *Manager) keepLeaf(ctx context.Context, key types.NamespacedName, e *ent
 	if err != nil {
 		return err
 	}
+	if why == "" && (found == nil || found.ResourceVersion != written.ResourceVersion) {
+		why = "what is around it was not as it is to be"
+	}
 	if why != "" {
 		m.o.Logger.Info("certificate written", "secret", key, "fleet", e.client.Fleet, "reason", why)
 	}

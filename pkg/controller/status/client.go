@@ -47,6 +47,8 @@ func newClient(config *rest.Config, resource func(store.Kind) (schema.GroupVersi
 	s := runtime.NewScheme()
 	metav1.AddToGroupVersion(s, schema.GroupVersion{Version: "v1"})
 	config.NegotiatedSerializer = serializer.NewCodecFactory(s).WithoutConversion()
+	// It would warn of the name of a finalizer that the Gateway API has chosen.
+	config.WarningHandler = rest.NoWarnings{}
 	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	h, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -74,7 +76,8 @@ func (c *client) of(gv schema.GroupVersion) (rest.Interface, error) {
 	return r, nil
 }
 
-// send patches an object and returns its new resource version.
+// send patches an object and returns its new resource version. If the object is
+// not what the patch was made for, that is a conflict.
 func (c *client) send(ctx context.Context, live store.Object, k store.Key, subresource string, p *patch) (string, error) {
 	gvr, ok := c.resource(k.Kind)
 	if !ok {
@@ -93,6 +96,9 @@ func (c *client) send(ctx context.Context, live store.Object, k store.Key, subre
 		request = request.SubResource(subresource)
 	}
 	b, err := request.Do(ctx).Raw()
+	if notApplicable(err) {
+		err = apierrors.NewConflict(gvr.GroupResource(), live.GetName(), err)
+	}
 	if err != nil {
 		return "", err
 	}

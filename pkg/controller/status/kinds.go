@@ -2,12 +2,14 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/store"
 )
 
@@ -49,6 +51,12 @@ func liveStatus(o store.Object) any {
 		return &o.Status.RouteStatus
 	case *gateway.BackendTLSPolicy:
 		return &o.Status
+	case *v1alpha1.EnvoyProxy:
+		s := &gateway.PolicyStatus{}
+		for _, a := range o.Status.Ancestors {
+			s.Ancestors = append(s.Ancestors, gateway.PolicyAncestorStatus(a))
+		}
+		return s
 	default:
 		return nil
 	}
@@ -86,7 +94,13 @@ func statusPatch(live store.Object, desired any, controller string, now time.Tim
 		note = parents(live.GetNamespace(), ours).fit(e, was.Parents, ptr.Deref(want, gateway.RouteStatus{}).Parents)
 	case *gateway.PolicyStatus:
 		want, _ := desired.(*gateway.PolicyStatus)
-		note = ancestors(live.GetNamespace(), ours).fit(e, was.Ancestors, ptr.Deref(want, gateway.PolicyStatus{}).Ancestors)
+		wanted := ptr.Deref(want, gateway.PolicyStatus{}).Ancestors
+		l := ancestors(live.GetNamespace())
+		l.mine = func(a *gateway.PolicyAncestorStatus) bool {
+			// Envoy Gateway signs no entries of an EnvoyProxy.
+			return a.ControllerName == ours || a.ControllerName == "" && slices.ContainsFunc(wanted, func(w gateway.PolicyAncestorStatus) bool { return l.same(a, &w) })
+		}
+		note = l.fit(e, was.Ancestors, wanted)
 	}
 	p, err = e.patch(live)
 	return p, note, err
@@ -179,7 +193,11 @@ func parents(namespace string, controller gateway.GatewayController) shared[gate
 				return target(namespace, &a.ParentRef) == target(namespace, &b.ParentRef)
 			},
 			merge: func(e *edits, was *gateway.RouteParentStatus, want gateway.RouteParentStatus) gateway.RouteParentStatus {
-				want.Conditions = e.own(ptr.Deref(was, gateway.RouteParentStatus{}).Conditions, want.Conditions)
+				if was == nil {
+					was = &want
+				}
+				want.ParentRef = was.ParentRef // with the defaults that the API server adds
+				want.Conditions = e.own(was.Conditions, want.Conditions)
 				return want
 			},
 		},
@@ -188,16 +206,19 @@ func parents(namespace string, controller gateway.GatewayController) shared[gate
 	}
 }
 
-func ancestors(namespace string, controller gateway.GatewayController) shared[gateway.PolicyAncestorStatus] {
+func ancestors(namespace string) shared[gateway.PolicyAncestorStatus] {
 	return shared[gateway.PolicyAncestorStatus]{
 		list: list[gateway.PolicyAncestorStatus]{
 			field: "ancestors",
-			mine:  func(p *gateway.PolicyAncestorStatus) bool { return p.ControllerName == controller },
 			same: func(a, b *gateway.PolicyAncestorStatus) bool {
 				return target(namespace, &a.AncestorRef) == target(namespace, &b.AncestorRef)
 			},
 			merge: func(e *edits, was *gateway.PolicyAncestorStatus, want gateway.PolicyAncestorStatus) gateway.PolicyAncestorStatus {
-				want.Conditions = e.own(ptr.Deref(was, gateway.PolicyAncestorStatus{}).Conditions, want.Conditions)
+				if was == nil {
+					was = &want
+				}
+				want.AncestorRef = was.AncestorRef // with the defaults that the API server adds
+				want.Conditions = e.own(was.Conditions, want.Conditions)
 				return want
 			},
 		},
@@ -222,7 +243,7 @@ func target(namespace string, r *gateway.ParentReference) parent {
 	return parent{
 		group: string(ptr.Deref(r.Group, gateway.GroupName)), kind: string(ptr.Deref(r.Kind, "Gateway")),
 		namespace: string(ptr.Deref(r.Namespace, gateway.Namespace(namespace))), name: string(r.Name),
-		section: string(ptr.Deref(r.SectionName, "")), port: int32(ptr.Deref(r.Port, 0)),
+		section: string(ptr.Deref(r.SectionName, "")), port: ptr.Deref(r.Port, 0),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/store"
 )
 
@@ -96,7 +97,7 @@ var cases = []struct {
     - {type: PartiallyInvalid, status: "True", reason: UnsupportedValue, message: "Old.", observedGeneration: 1, lastTransitionTime: "2020-01-01T00:00:00Z"}
 `,
 		desired: route(parentOf("web", cond("Accepted", true, "Yes.", 2), cond("ResolvedRefs", false, "No.", 2))),
-		patch: []string{`{"op":"replace","path":"/status/parents/0","value":{"parentRef":{"name":"web"},"controllerName":"example.org/ours","conditions":[` +
+		patch: []string{`{"op":"replace","path":"/status/parents/0","value":{"parentRef":{"group":"gateway.networking.k8s.io","kind":"Gateway","namespace":"default","name":"web"},"controllerName":"example.org/ours","conditions":[` +
 			`{"type":"Accepted","status":"True","observedGeneration":2,"lastTransitionTime":"2020-01-01T00:00:00Z","reason":"Accepted","message":"Yes."},` +
 			`{"type":"ResolvedRefs","status":"False","observedGeneration":2,"lastTransitionTime":"2026-11-24T12:00:00Z","reason":"Bad","message":"No."}]}}`},
 	},
@@ -286,6 +287,26 @@ func TestAddressesThatDoNotFit(t *testing.T) {
 	}
 	if len(want.Addresses) != 18 || want.Conditions[0].Message != "Fine." || !want.Conditions[0].LastTransitionTime.IsZero() {
 		t.Error("the report was modified")
+	}
+}
+
+// TestEnvoyProxy demands that an entry that Envoy Gateway left, which bears no
+// name, is taken over rather than doubled.
+func TestEnvoyProxy(t *testing.T) {
+	p := &v1alpha1.EnvoyProxy{}
+	p.Namespace, p.ResourceVersion = "default", "7"
+	p.Status.Ancestors = []v1alpha1.EnvoyProxyAncestorStatus{
+		{AncestorRef: gateway.ParentReference{Name: "theirs"}}, {AncestorRef: gateway.ParentReference{Name: "web"}},
+	}
+	got, _, err := statusPatch(p, &gateway.PolicyStatus{Ancestors: []gateway.PolicyAncestorStatus{
+		{AncestorRef: gateway.ParentReference{Name: "web"}, ControllerName: ours},
+	}}, ours, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := body([]string{`{"op":"replace","path":"/status/ancestors/1","value":{"ancestorRef":{"name":"web"},"controllerName":"example.org/ours"}}`})
+	if text(got) != want {
+		t.Errorf("got %s, want %s", text(got), want)
 	}
 }
 

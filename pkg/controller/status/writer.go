@@ -27,19 +27,6 @@ import (
 	"github.com/egctl/egctl/pkg/translate"
 )
 
-// Outcome is how a write ended.
-type Outcome string
-
-// The outcomes of [Options.OnWrite].
-const (
-	Written Outcome = "success"
-	// Conflict means that the object was changed meanwhile; the newer one is awaited.
-	Conflict Outcome = "conflict"
-	// Gone means that the object does not exist any more.
-	Gone   Outcome = "gone"
-	Failed Outcome = "failure"
-)
-
 // Options configure a Writer.
 type Options struct {
 	Config *rest.Config
@@ -49,8 +36,9 @@ type Options struct {
 	Resource func(store.Kind) (schema.GroupVersionResource, bool)
 	// Workers is how many requests are under way at once; 0: four.
 	Workers int
-	// OnWrite hears of each request, for metrics.
-	OnWrite func(store.Kind, Outcome, time.Duration)
+	// OnWrite hears of each request and how it ended, for metrics. A conflict says
+	// that the object was changed meanwhile; the newer one is awaited.
+	OnWrite func(kind store.Kind, took time.Duration, err error)
 	Logger  *slog.Logger
 }
 
@@ -258,14 +246,20 @@ func (w *Writer) work(ctx context.Context, q workqueue.TypedRateLimitingInterfac
 	}
 	live, desired := ob.live, ob.report.Status
 	inUse := w.gateways[k.Name] > 0
+	// What the server made of this very report is what it is, whatever we think of
+	// it: an older CRD may lack a field. And a report on another version of the spec
+	// is about to be replaced.
 	done := ob.wrote == live.GetResourceVersion() && ob.since == desired
+	if generation, ok := observed(desired); ok && generation != live.GetGeneration() {
+		done = true
+	}
 	w.mu.Unlock()
 
 	var p *patch
 	var err error
 	var note string
 	subresource := "status"
-	if !done { // else this is what the server made of it, whatever we think of that
+	if !done {
 		p, note, err = statusPatch(live, desired, w.o.ControllerName, time.Now())
 	}
 	if p == nil && err == nil {
@@ -288,27 +282,29 @@ func (w *Writer) work(ctx context.Context, q workqueue.TypedRateLimitingInterfac
 	if ctx.Err() != nil {
 		return
 	}
-	outcome := classify(err)
 	if w.o.OnWrite != nil {
-		w.o.OnWrite(k.Kind, outcome, time.Since(begin))
+		w.o.OnWrite(k.Kind, time.Since(begin), err)
 	}
 	w.mu.Lock()
 	ob.last = time.Now()
-	switch outcome {
-	case Written:
+	conflict := apierrors.IsConflict(err)
+	switch {
+	case err == nil:
 		ob.wrote, ob.since = version, desired
-	case Conflict:
+	case conflict:
 		ob.refused, ob.refusedAt = live.GetResourceVersion(), ob.last
 	}
 	w.mu.Unlock()
-	switch outcome {
-	case Written:
+	switch {
+	case err == nil:
 		w.o.Logger.Debug("wrote", "object", k.String(), "subresource", subresource, "patch", string(p.body))
 		q.Forget(k)
-	case Conflict:
+	case conflict:
 		w.o.Logger.Debug("an object was changed while its status was written", "object", k.String())
 		q.AddAfter(k, patience)
-	case Failed:
+	case apierrors.IsNotFound(err): // which will be seen
+		q.Forget(k)
+	default:
 		w.o.Logger.Warn("cannot write a status", "object", k.String(), "error", err, "remedy", remedy(err, k))
 		q.AddRateLimited(k)
 	}
@@ -327,22 +323,7 @@ func (w *Writer) outdated(q workqueue.TypedRateLimitingInterface[store.Key], k s
 			return true
 		}
 	}
-	// The report is about another version of the spec.
-	generation, ok := observed(ob.report.Status)
-	return ok && generation != ob.live.GetGeneration()
-}
-
-func classify(err error) Outcome {
-	switch {
-	case err == nil:
-		return Written
-	case apierrors.IsConflict(err) || notApplicable(err):
-		return Conflict
-	case apierrors.IsNotFound(err):
-		return Gone
-	default:
-		return Failed
-	}
+	return false
 }
 
 func remedy(err error, k store.Key) string {

@@ -67,9 +67,7 @@ func (p *Printer) fit(r Row) {
 func (p *Printer) row(w *bufio.Writer, r Row) {
 	p.line(w, r.Cells)
 	if p.Verbose {
-		for _, i := range r.Issues {
-			writeIssue(w, "    ", i)
-		}
+		writeIssues(w, "    ", r.Issues)
 	}
 }
 
@@ -90,7 +88,17 @@ func (p *Printer) line(w *bufio.Writer, cells []string) {
 	w.WriteByte('\n')
 }
 
-// writeIssue writes what is not fine, why, and what to do.
+// writeIssues writes what is not fine, why, and what to do. What to do about several
+// in a row is said once.
+func writeIssues(w *bufio.Writer, indent string, list []Issue) {
+	for n, i := range list {
+		writeIssue(w, indent, i)
+		if h := i.Hint(); h != "" && (n == len(list)-1 || list[n+1].Hint() != h) {
+			w.WriteString(indent + "  hint: " + h + "\n")
+		}
+	}
+}
+
 func writeIssue(w *bufio.Writer, indent string, i Issue) {
 	w.WriteString(indent)
 	if i.On != "" {
@@ -104,9 +112,6 @@ func writeIssue(w *bufio.Writer, indent string, i Issue) {
 		w.WriteString(": " + strings.ReplaceAll(m, "\n", "\n"+indent+"  "))
 	}
 	w.WriteByte('\n')
-	if h := i.Hint(); h != "" {
-		w.WriteString(indent + "  hint: " + h + "\n")
-	}
 }
 
 // Document is objects with nothing but their status, for programs.

@@ -55,9 +55,7 @@ func (p TreePrint) node(w *bufio.Writer, n *Node, first, rest string) {
 		if len(children) > 0 {
 			indent = rest + "│  "
 		}
-		for _, i := range n.Issues {
-			writeIssue(w, indent, i)
-		}
+		writeIssues(w, indent, n.Issues)
 	}
 	for i, c := range children {
 		if i == len(children)-1 {

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 	"github.com/egctl/egctl/pkg/translate/xds"
@@ -66,10 +67,10 @@ var makers = []struct {
 	weight int
 	make   func(*World) store.Object
 }{
-	{1, (*World).class}, {6, (*World).gateway}, {4, (*World).listenerSet}, {14, (*World).httpRoute}, {4, (*World).grpcRoute},
+	{2, (*World).class}, {6, (*World).gateway}, {4, (*World).listenerSet}, {14, (*World).httpRoute}, {4, (*World).grpcRoute},
 	{4, (*World).tlsRoute}, {3, (*World).tcpRoute}, {3, (*World).udpRoute}, {6, (*World).service}, {8, (*World).slice},
 	{3, (*World).secret}, {2, (*World).configMap}, {3, (*World).grant}, {3, (*World).policy}, {2, (*World).namespace},
-	{1, (*World).envoyProxy}, {2, (*World).infrastructure}, {1, (*World).rejection}, {2, (*World).refusal},
+	{3, (*World).envoyProxy}, {2, (*World).infrastructure}, {1, (*World).rejection}, {2, (*World).refusal},
 }
 
 func (w *World) change() store.Change {
@@ -129,8 +130,10 @@ func (w *World) class() store.Object {
 	c := &gateway.GatewayClass{}
 	c.Name = pick(w, "eg", "eg", "other")
 	c.Spec.ControllerName = pick[gateway.GatewayController](w, translate.DefaultControllerName, translate.DefaultControllerName, "example.com/other")
-	if w.chance(0.2) {
-		c.Spec.ParametersRef = &gateway.ParametersReference{Group: "gateway.envoyproxy.io", Kind: "EnvoyProxy", Name: "proxy0", Namespace: ptr(gateway.Namespace(w.ns()))}
+	if w.chance(0.5) {
+		c.Spec.ParametersRef = &gateway.ParametersReference{
+			Group: "gateway.envoyproxy.io", Kind: pick[gateway.Kind](w, "EnvoyProxy", "EnvoyProxy", "EnvoyProxy", "ConfigMap"), Name: pick(w, "proxy0", "proxy1"), Namespace: ptr(gateway.Namespace(w.ns())),
+		}
 	}
 	return c
 }
@@ -165,8 +168,11 @@ func (w *World) gateway() store.Object {
 	if w.chance(0.1) {
 		g.Spec.DefaultScope = gateway.GatewayDefaultScopeAll
 	}
-	if w.chance(0.1) {
-		g.Spec.Infrastructure = &gateway.GatewayInfrastructure{ParametersRef: &gateway.LocalParametersReference{Group: "gateway.envoyproxy.io", Kind: "EnvoyProxy", Name: "proxy0"}}
+	if w.chance(0.3) {
+		g.Spec.Infrastructure = &gateway.GatewayInfrastructure{Labels: map[gateway.LabelKey]gateway.LabelValue{"tier": pick[gateway.LabelValue](w, "edge", "inner")}}
+	}
+	if w.chance(0.2) {
+		g.Spec.Infrastructure = &gateway.GatewayInfrastructure{ParametersRef: &gateway.LocalParametersReference{Group: "gateway.envoyproxy.io", Kind: "EnvoyProxy", Name: pick(w, "proxy0", "proxy1")}}
 	}
 	return g
 }
@@ -245,13 +251,31 @@ func (w *World) namespace() store.Object {
 }
 
 func (w *World) envoyProxy() store.Object {
-	p := &store.EnvoyProxyObject{}
-	w.meta(p, 1, "proxy")
+	p := &v1alpha1.EnvoyProxy{}
+	w.meta(p, 2, "proxy")
+	p.Spec.MergeGateways = maybe(w, 0.5, w.chance(0.7))
+	p.Spec.MergeType = maybe(w, 0.5, pick(w, v1alpha1.Replace, v1alpha1.StrategicMerge, v1alpha1.JSONMerge, "Odd"))
+	p.Spec.IPFamily = maybe(w, 0.2, pick(w, v1alpha1.IPv4, v1alpha1.IPv6, v1alpha1.DualStack))
+	p.Spec.PreserveRouteOrder = maybe(w, 0.3, true)
+	p.Spec.RoutingType = maybe(w, 0.1, v1alpha1.ServiceRoutingType)
+	if w.chance(0.4) {
+		p.Spec.Provider = &v1alpha1.EnvoyProxyProvider{Type: pick(w, v1alpha1.EnvoyProxyProviderKubernetes, v1alpha1.EnvoyProxyProviderKubernetes, "Odd")}
+		p.Spec.Provider.Kubernetes = &v1alpha1.EnvoyProxyKubernetesProvider{
+			UseListenerPortAsContainerPort: maybe(w, 0.5, w.chance(0.5)),
+			EnvoyService: &v1alpha1.KubernetesServiceSpec{
+				Type: maybe(w, 0.5, pick(w, v1alpha1.ServiceTypeNodePort, v1alpha1.ServiceTypeLoadBalancer)), LoadBalancerIP: maybe(w, 0.3, pick(w, "10.0.0.9", "odd")),
+			},
+		}
+	}
 	return p
 }
 
 func (w *World) infrastructure() store.Object {
-	k := translate.InfrastructureKey(store.ID{Kind: store.Gateway, Namespace: w.ns(), Name: pick(w, "gw0", "gw1")}.Key())
+	fleet := store.ID{Kind: store.Gateway, Namespace: w.ns(), Name: pick(w, "gw0", "gw1")}
+	if w.chance(0.3) {
+		fleet = store.ID{Kind: store.GatewayClass, Name: pick(w, "eg", "other")}
+	}
+	k := translate.InfrastructureKey(fleet.Key())
 	return store.PutValue(k, translate.Infrastructure{Ready: w.chance(0.7), Addresses: []translate.Address{{Value: "10.0.0.1"}}}).Object
 }
 

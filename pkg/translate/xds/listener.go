@@ -80,11 +80,8 @@ type UDPChain struct{ Cluster string }
 func Listener(s ListenerSpec) *Resource {
 	l := &listener.Listener{
 		Name:     s.Name,
-		Address:  socketAddress(s.Address, s.Port, s.UDP),
+		Address:  bindAddress(s.Address, s.IPv6Only, s.Port, s.UDP),
 		Metadata: sources("", s.Origins...),
-	}
-	if a, err := netip.ParseAddr(s.Address); err == nil && a.Is6() && a.IsUnspecified() && !s.IPv6Only {
-		l.Address.GetSocketAddress().Ipv4Compat = true
 	}
 	if s.UDP {
 		l.ListenerFilters = []*listener.ListenerFilter{udpFilter(s.Chains[0].UDP)}
@@ -118,6 +115,15 @@ func Listener(s ListenerSpec) *Resource {
 		}}
 	}
 	return mustEncode(ListenerType, s.Name, l, s.Origins...)
+}
+
+// bindAddress is what a listener binds.
+func bindAddress(address string, ipv6Only bool, port uint32, udp bool) *core.Address {
+	bind := socketAddress(address, port, udp)
+	if a, err := netip.ParseAddr(address); err == nil && a.Is6() && a.IsUnspecified() && !ipv6Only {
+		bind.GetSocketAddress().Ipv4Compat = true
+	}
+	return bind
 }
 
 func filterChain(c *Chain, port uint32) *listener.FilterChain {

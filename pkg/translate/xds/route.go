@@ -82,6 +82,20 @@ func (e RouteEntry) Compare(o RouteEntry) int {
 	)
 }
 
+// CompareOrder orders entries as the user wrote them: of the oldest route, of the
+// first by name, of the first rule, of the first match. More specific hostnames
+// are still first, for they belong to other routes.
+func (e RouteEntry) CompareOrder(o RouteEntry) int {
+	return cmp.Or(
+		cmp.Compare(o.Hostname, e.Hostname),
+		cmp.Compare(e.age, o.age),
+		cmp.Compare(e.name, o.name),
+		cmp.Compare(e.rule, o.rule),
+		cmp.Compare(e.match, o.match),
+		cmp.Compare(e.part, o.part),
+	)
+}
+
 func boolFirst(a, b bool) int {
 	switch {
 	case a == b:

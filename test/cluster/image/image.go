@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -103,15 +104,14 @@ func build(ctx context.Context, s Spec, file string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(out.Name())
-	if err := tarball.MultiRefWrite(names, out); err != nil {
-		out.Close()
-		return err
+	err = errors.Join(tarball.MultiRefWrite(names, out), out.Close())
+	if err == nil {
+		err = os.Rename(out.Name(), file)
 	}
-	if err := out.Close(); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, os.Remove(out.Name()))
 	}
-	return os.Rename(out.Name(), file)
+	return nil
 }
 
 // layer is the uncompressed tar of files and of the directories above them. All

@@ -54,7 +54,7 @@ func dynamic(file string) (interpreter string, libraries []string, err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("%s: %w", file, err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
 			b, err := io.ReadAll(p.Open())
@@ -81,7 +81,7 @@ func findLibrary(program, library string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer p.Close()
+	defer func() { _ = p.Close() }()
 	for _, pattern := range libraryDirs {
 		found, err := filepath.Glob(filepath.Join(pattern, library))
 		if err != nil {
@@ -93,7 +93,9 @@ func findLibrary(program, library string) (string, error) {
 				continue
 			}
 			fits := f.Machine == p.Machine && f.Class == p.Class
-			f.Close()
+			if err := f.Close(); err != nil {
+				return "", err
+			}
 			if fits {
 				return file, nil
 			}

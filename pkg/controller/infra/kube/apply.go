@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
+	"github.com/egctl/egctl/pkg/controller/pki"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 )
@@ -43,35 +43,42 @@ func nameOf(u *unstructured.Unstructured) objectName {
 	return objectName{u.GroupVersionKind(), u.GetName()}
 }
 
-// digest is a hash of what an object says.
+// digest is a hash of what is to be applied, or of which fields are ours.
 type digest [sha256.Size]byte
 
-// applied is what was applied, and what the object was after that.
+// applied is what was applied, and what came of it.
 type applied struct {
-	want, live digest
-	// version is the resource version of live.
+	want digest
+	// owned are the fields that were ours after that.
+	owned digest
+	// version is the resource version after that.
 	version uint64
 	// replicas says that we own the number of replicas.
 	replicas bool
 }
 
-// digestOf hashes what an object is to be, leaving out what it is doing and what
-// the API server counts.
-func digestOf(u *unstructured.Unstructured) (digest, error) {
-	content := maps.Clone(u.Object)
-	delete(content, "status")
-	if m, ok := content["metadata"].(map[string]any); ok {
-		m = maps.Clone(m)
-		for _, field := range []string{"managedFields", "resourceVersion", "generation"} {
-			delete(m, field)
-		}
-		content["metadata"] = m
-	}
-	data, err := json.Marshal(content) // sorts keys
+func hash(o any) (digest, error) {
+	data, err := json.Marshal(o) // sorts keys
 	if err != nil {
-		return digest{}, fmt.Errorf("%s %s/%s: %w", u.GetKind(), u.GetNamespace(), u.GetName(), err)
+		return digest{}, err
 	}
 	return sha256.Sum256(data), nil
+}
+
+// ownFields returns which fields of an object are ours, as the API server keeps
+// account of them; nil: none.
+func ownFields(u *unstructured.Unstructured) any {
+	managers, ok, err := unstructured.NestedFieldNoCopy(u.Object, "metadata", "managedFields")
+	entries, isList := managers.([]any)
+	if err != nil || !ok || !isList {
+		return nil
+	}
+	for _, e := range entries {
+		if m, ok := e.(map[string]any); ok && m["manager"] == fieldManager && m["operation"] == string(metav1.ManagedFieldsOperationApply) && m["subresource"] == nil {
+			return m["fieldsV1"]
+		}
+	}
+	return nil
 }
 
 // version is an object's resource version; 0 if it is no number.
@@ -83,14 +90,15 @@ func version(u *unstructured.Unstructured) uint64 {
 	return v
 }
 
-// drifted says whether an object, as a watch shows it, is other than we left it.
-// A watch may also show what was before that.
+// drifted says whether somebody else changed what is ours in an object, as a
+// watch shows it. Whoever changes a field of ours, or removes it, takes it from
+// us in the API server's account. A watch may also show what was before.
 func (a applied) drifted(seen *unstructured.Unstructured) bool {
 	if v := version(seen); v != 0 && v <= a.version {
 		return false
 	}
-	d, err := digestOf(seen)
-	return err != nil || d != a.live
+	d, err := hash(ownFields(seen))
+	return err != nil || d != a.owned
 }
 
 // reconcile makes one fleet as wanted.
@@ -101,7 +109,7 @@ func (i *Infrastructure) reconcile(ctx context.Context, k store.Key) error {
 	f := i.fleets[k]
 	var want *translate.Fleet
 	if f != nil {
-		want = f.want
+		want, f.drift.awaited = f.want, false
 	}
 	i.mu.Unlock()
 	switch {
@@ -135,7 +143,7 @@ func (i *Infrastructure) reconcile(ctx context.Context, k store.Key) error {
 // certificate makes sure that the fleet can prove who it is.
 func (i *Infrastructure) certificate(ctx context.Context, f *translate.Fleet) error {
 	n := i.o.Render.Names(f)
-	err := i.o.Certificates.Ensure(ctx, ClientCertificate{
+	err := i.o.Certificates.Ensure(ctx, pki.Client{
 		Namespace: n.Namespace, Secret: n.Resource, Fleet: translate.FleetName(f.Key),
 		Labels: i.o.Render.StableLabels(f.Key), Owners: i.o.Render.Owners(f),
 	})
@@ -148,9 +156,9 @@ func (i *Infrastructure) certificate(ctx context.Context, f *translate.Fleet) er
 // apply makes one object as wanted, if it is not.
 func (i *Infrastructure) apply(ctx context.Context, f *translate.Fleet, want *unstructured.Unstructured) error {
 	name := nameOf(want)
-	wanted, err := digestOf(want)
+	wanted, err := hash(want.Object)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s %s/%s: %w", want.GetKind(), want.GetNamespace(), want.GetName(), err)
 	}
 	seen := i.watches.get(name, want.GetNamespace())
 	i.mu.Lock()
@@ -186,14 +194,14 @@ func (i *Infrastructure) apply(ctx context.Context, f *translate.Fleet, want *un
 	if err != nil {
 		return explain(f, want, err)
 	}
-	live, err := digestOf(got)
+	owned, err := hash(ownFields(got))
 	if err != nil {
-		return err
+		return fmt.Errorf("%s %s/%s: %w", want.GetKind(), want.GetNamespace(), want.GetName(), err)
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if now := i.fleets[f.Key]; now != nil && now.want != nil {
-		now.applied[name] = applied{want: wanted, live: live, version: version(got), replicas: replicas}
+		now.applied[name] = applied{want: wanted, owned: owned, version: version(got), replicas: replicas}
 	}
 	return nil
 }
@@ -316,18 +324,10 @@ func (i *Infrastructure) handOver(ctx context.Context, want *unstructured.Unstru
 }
 
 func ownsReplicas(live *unstructured.Unstructured) bool {
-	for _, m := range live.GetManagedFields() {
-		if m.Manager != fieldManager || m.Operation != metav1.ManagedFieldsOperationApply || m.FieldsV1 == nil {
-			continue
-		}
-		var fields struct {
-			Spec struct {
-				Replicas *struct{} `json:"f:replicas"`
-			} `json:"f:spec"`
-		}
-		if json.Unmarshal(m.FieldsV1.Raw, &fields) == nil && fields.Spec.Replicas != nil {
-			return true
-		}
+	fields, ok := ownFields(live).(map[string]any)
+	if !ok {
+		return false
 	}
-	return false
+	_, owns, err := unstructured.NestedFieldNoCopy(fields, "f:spec", "f:replicas")
+	return err == nil && owns
 }

@@ -50,24 +50,33 @@ func gatewayFleet(namespace, name string) *translate.Fleet {
 
 func TestDrifted(t *testing.T) {
 	t.Parallel()
-	after := object(t, `{kind: Service, metadata: {name: a, resourceVersion: "7", labels: {a: b}}, spec: {x: 1}}`)
-	live, err := digestOf(after)
+	seen := func(version, more string) *unstructured.Unstructured {
+		return object(t, `{kind: Service, metadata: {name: a, resourceVersion: "`+version+`", managedFields: [{manager: kubectl, operation: Update, fieldsV1: {x: 1}}`+more+`]}}`)
+	}
+	const ours = `, {manager: envoy-gateway, operation: Apply, fieldsV1: {f:spec: {f:a: {}, f:b: {}}}}`
+	after := seen("7", ours)
+	owned, err := hash(ownFields(after))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := applied{live: live, version: version(after)}
+	a := applied{owned: owned, version: version(after)}
 	for _, c := range []struct {
-		name, seen string
-		want       bool
+		name string
+		seen *unstructured.Unstructured
+		want bool
 	}{
-		{"as we left it", `{kind: Service, metadata: {name: a, resourceVersion: "7", labels: {a: b}}, spec: {x: 1}}`, false},
-		{"what was before", `{kind: Service, metadata: {name: a, resourceVersion: "6"}, spec: {x: 2}}`, false},
-		{"another status", `{kind: Service, metadata: {name: a, resourceVersion: "8", labels: {a: b}}, spec: {x: 1}, status: {y: 1}}`, false},
-		{"another spec", `{kind: Service, metadata: {name: a, resourceVersion: "8", labels: {a: b}}, spec: {x: 2}}`, true},
-		{"a label less", `{kind: Service, metadata: {name: a, resourceVersion: "8"}, spec: {x: 1}}`, true},
+		{"as we left it", after, false},
+		{"what was before", seen("6", ""), false},
+		{"something else changed", seen("8", ours+`, {manager: x, operation: Update, subresource: status}`), false},
+		{"a field was taken", seen("8", strings.Replace(ours, ", f:b: {}", "", 1)), true},
+		{"all fields were taken", seen("8", ""), true},
 	} {
-		if got := a.drifted(object(t, c.seen)); got != c.want {
-			t.Errorf("%s: drifted = %v", c.name, got)
+		trimmed, err := trim(c.seen.DeepCopy())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, short := a.drifted(c.seen), a.drifted(trimmed.(*unstructured.Unstructured)); got != c.want || short != c.want {
+			t.Errorf("%s: drifted = %v, as the watch keeps it %v", c.name, got, short)
 		}
 	}
 }

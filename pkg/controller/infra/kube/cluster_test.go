@@ -23,6 +23,7 @@ import (
 	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/controller/infra/kube"
 	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
+	"github.com/egctl/egctl/pkg/controller/pki"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 )
@@ -107,8 +108,8 @@ func (b *bench) fleet(name string, edit ...func(*v1alpha1.EnvoyProxyKubernetesPr
 // certificates writes Secrets that look like certificates.
 type certificates struct{ b *bench }
 
-func (c certificates) Ensure(ctx context.Context, want kube.ClientCertificate) error {
-	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: want.Namespace, Name: want.Secret, Labels: want.Labels}, Type: corev1.SecretTypeTLS,
+func (c certificates) Ensure(ctx context.Context, want pki.Client) error {
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: want.Namespace, Name: want.Secret, Labels: want.Labels},
 		Data: map[string][]byte{"tls.crt": []byte("c"), "tls.key": []byte("k"), "ca.crt": []byte("a")}}
 	_, err := c.b.client.CoreV1().Secrets(want.Namespace).Create(ctx, s, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {

@@ -15,6 +15,8 @@ import (
 type drift struct {
 	times int
 	last  time.Time
+	// awaited says that a change waits to be put back.
+	awaited bool
 }
 
 const (
@@ -63,9 +65,11 @@ func (i *Infrastructure) seen(kind schema.GroupVersionKind, o *unstructured.Unst
 	if f == nil || i.applies == nil {
 		return
 	}
-	if a, ok := f.applied[objectName{kind, o.GetName()}]; ok && drifted(a) {
-		i.o.Logger.Debug("changed by others", "kind", kind.Kind, "namespace", o.GetNamespace(), "name", o.GetName())
-		i.applies.AddAfter(k, f.drift.delay(time.Now()))
+	if a, ok := f.applied[objectName{kind, o.GetName()}]; ok && !f.drift.awaited && drifted(a) {
+		delay := f.drift.delay(time.Now())
+		f.drift.awaited = true
+		i.o.Logger.Info("changed by others", "kind", kind.Kind, "namespace", o.GetNamespace(), "name", o.GetName(), "put back in", delay)
+		i.applies.AddAfter(k, delay)
 	} else if f.switching && workload {
 		i.applies.Add(k)
 	}

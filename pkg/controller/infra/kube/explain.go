@@ -9,12 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
-	"github.com/egctl/egctl/pkg/controller/pki"
 	"github.com/egctl/egctl/pkg/translate"
 )
-
-// ClientCertificate says which certificate a fleet needs.
-type ClientCertificate = pki.Client
 
 // addressRefused is the API server's refusal of addresses that a Gateway asks
 // for.
@@ -43,7 +39,7 @@ func explain(f *translate.Fleet, o *unstructured.Unstructured, err error) error 
 		remedy = "; the controller needs the permissions that its chart grants, and admission must let its objects pass"
 	case apierrors.IsInvalid(err) && strings.Contains(err.Error(), "immutable"):
 		remedy = fmt.Sprintf("; delete the %s to have it made anew", o.GetKind())
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), strings.Contains(err.Error(), "typed patch object"): // an unknown field has no status of its own
 		remedy = "; correct the EnvoyProxy's provider.kubernetes, or its patch, where this comes from"
 	case apierrors.IsNotFound(err) && o.GetNamespace() != "":
 		remedy = "; does the namespace exist?"

@@ -25,7 +25,9 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/egctl/egctl/pkg/controller"
 	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
+	"github.com/egctl/egctl/pkg/controller/pki"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 )
@@ -54,7 +56,7 @@ type Options struct {
 type Certificates interface {
 	// Ensure returns once the Secret holds a certificate, and has it renewed until
 	// Forget.
-	Ensure(context.Context, ClientCertificate) error
+	Ensure(context.Context, pki.Client) error
 	Forget(namespace, secret string)
 }
 
@@ -93,6 +95,8 @@ type Infrastructure struct {
 	// applies is the queue of the present leadership; nil: another replica leads.
 	applies workqueue.TypedRateLimitingInterface[store.Key]
 }
+
+var _ controller.Infrastructure = (*Infrastructure)(nil)
 
 // fleet is what is known of one fleet. Infrastructure.mu guards it.
 type fleet struct {
@@ -200,6 +204,19 @@ func (i *Infrastructure) Want(key store.Key, want *translate.Fleet) {
 // that does the leader remove objects of fleets that it does not know.
 func (i *Infrastructure) Complete() { i.once.Do(func() { close(i.complete) }) }
 
+// Refresh has all fleets rendered again, because what they have in common, such
+// as the CA bundle, is different now.
+func (i *Infrastructure) Refresh() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.applies == nil {
+		return
+	}
+	for k := range i.fleets {
+		i.applies.Add(k)
+	}
+}
+
 // Lead makes the cluster as wanted until ctx ends. Only one replica may lead at
 // a time.
 func (i *Infrastructure) Lead(ctx context.Context) error {
@@ -266,23 +283,25 @@ func (i *Infrastructure) work(ctx context.Context, queue workqueue.TypedRateLimi
 	if ctx.Err() != nil {
 		return // what failed, failed because we no longer lead
 	}
+	if news := i.settle(k, err); news && err != nil {
+		i.o.Logger.Warn("fleet is not as wanted", "fleet", translate.FleetName(k), "error", err)
+	}
 	if err == nil {
 		queue.Forget(k)
 	} else {
-		i.o.Logger.Warn("fleet is not as wanted", "fleet", translate.FleetName(k), "error", err)
 		queue.AddRateLimited(k)
 	}
-	i.settle(k, err)
 }
 
-// settle remembers how the work on a fleet went.
-func (i *Infrastructure) settle(k store.Key, err error) {
+// settle remembers how the work on a fleet went, and says whether that is news.
+func (i *Infrastructure) settle(k store.Key, err error) (news bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	f := i.fleets[k]
 	if f == nil || i.applies == nil {
-		return
+		return err != nil
 	}
+	before := f.failure
 	f.failure, f.refused = "", ""
 	if err != nil {
 		f.failure = err.Error()
@@ -292,6 +311,7 @@ func (i *Infrastructure) settle(k store.Key, err error) {
 		}
 	}
 	i.reports.Add(k)
+	return f.failure != before
 }
 
 // ServiceAccountFleet returns the name of the fleet whose pods run as a

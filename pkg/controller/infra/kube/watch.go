@@ -104,14 +104,21 @@ func (w *watches) informer(kind schema.GroupVersionKind, namespace string, chang
 	return inf
 }
 
-// trim drops what nobody reads: the book-keeping of managed fields, and of nodes
-// all but addresses.
+// trim drops what nobody reads: which fields are whose, but for ours, and of
+// nodes all but addresses.
 func trim(o any) (any, error) {
 	u, ok := o.(*unstructured.Unstructured)
 	if !ok {
 		return o, nil
 	}
-	u.SetManagedFields(nil)
+	own := ownFields(u)
+	unstructured.RemoveNestedField(u.Object, "metadata", "managedFields")
+	if own != nil {
+		entry := map[string]any{"manager": fieldManager, "operation": string(metav1.ManagedFieldsOperationApply), "fieldsV1": own}
+		if err := unstructured.SetNestedSlice(u.Object, []any{entry}, "metadata", "managedFields"); err != nil {
+			return nil, err
+		}
+	}
 	if u.GetKind() == nodeKind.Kind {
 		addresses, _, err := unstructured.NestedFieldNoCopy(u.Object, "status", "addresses")
 		if err != nil {

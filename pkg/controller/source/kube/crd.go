@@ -84,43 +84,49 @@ func (c *crdWatch) gone(name string) bool {
 	return c.names != nil && !c.names[name]
 }
 
-func (c *crdWatch) note(exists bool, objs ...any) {
+func (c *crdWatch) note(obj any, exists bool) {
+	name := obj.(metav1.Object).GetName()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, obj := range objs {
-		name := obj.(metav1.Object).GetName()
-		if c.names != nil && exists {
-			c.names[name] = true
-		} else {
-			delete(c.names, name)
-		}
-		if _, group, ok := strings.Cut(name, "."); ok {
-			c.happened(group)
-		}
+	switch {
+	case !exists:
+		delete(c.names, name)
+	case c.names != nil:
+		c.names[name] = true
+	}
+	c.mu.Unlock()
+	c.tell(name)
+}
+
+func (c *crdWatch) tell(name string) {
+	if _, group, ok := strings.Cut(name, "."); ok {
+		c.happened(group)
 	}
 }
 
 // Add implements cache.ReflectorStore.
-func (c *crdWatch) Add(obj any) error { c.note(true, obj); return nil }
+func (c *crdWatch) Add(obj any) error { c.note(obj, true); return nil }
 
 // Update implements cache.ReflectorStore.
-func (c *crdWatch) Update(obj any) error { c.note(true, obj); return nil }
+func (c *crdWatch) Update(obj any) error { c.note(obj, true); return nil }
 
 // Delete implements cache.ReflectorStore.
-func (c *crdWatch) Delete(obj any) error { c.note(false, obj); return nil }
+func (c *crdWatch) Delete(obj any) error { c.note(obj, false); return nil }
 
 // Replace implements cache.ReflectorStore. Something may have happened meanwhile
 // to any group, also to one that has no CRD left.
 func (c *crdWatch) Replace(objs []any, _ string) error {
 	c.trouble(nil)
+	names := make(map[string]bool, len(objs))
+	for _, obj := range objs {
+		names[obj.(metav1.Object).GetName()] = true
+	}
 	c.mu.Lock()
 	before := c.names
-	c.names = map[string]bool{}
+	c.names = names
 	c.mu.Unlock()
-	c.note(true, objs...)
-	for name := range before {
-		if _, group, ok := strings.Cut(name, "."); ok {
-			c.happened(group)
+	for _, set := range []map[string]bool{before, names} {
+		for name := range set {
+			c.tell(name)
 		}
 	}
 	return nil

@@ -170,7 +170,6 @@ func (w *watcher) read(o runtime.Object) (store.Object, bool) {
 		return nil, false
 	}
 	out.GetObjectKind().SetGroupVersionKind(gvk)
-	trim(w.place.kind, out)
 	return out, true
 }
 
@@ -185,6 +184,7 @@ func (w *watcher) readList(list runtime.Object) (runtime.Object, error) {
 	}}
 	add := func(o runtime.Object) error {
 		if r, ok := w.read(o); ok {
+			trim(w.place.kind, r)
 			out.Items = append(out.Items, r)
 		}
 		return nil

@@ -187,6 +187,13 @@ func (s *Source) Resource(k store.Kind) (schema.GroupVersionResource, bool) {
 	return schema.GroupVersionResource{Group: k.Group, Version: r.version, Resource: r.plural}, ok
 }
 
+// reached takes back that the API server cannot be reached.
+func (s *Source) reached() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.troubles.over(server)
+}
+
 // slowStart is how often it is said what a start waits for.
 const slowStart = 10 * time.Second
 

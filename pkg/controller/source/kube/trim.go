@@ -64,6 +64,9 @@ func trim(k store.Kind, o store.Object) {
 		o.SetAnnotations(nil)
 	}
 	o.SetOwnerReferences(nil)
+	if _, bad := o.(*unreadable); bad {
+		return
+	}
 	if f := trims[k]; f != nil {
 		f(o)
 	}

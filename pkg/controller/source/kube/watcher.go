@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
@@ -202,7 +203,7 @@ func (w *watcher) failed(err error) {
 			role = "Role"
 		}
 		s.troubles.report(w.place.String(), "not permitted to list and watch "+w.place.String()+", which counts as having none", err,
-			fmt.Sprintf("allow get, list and watch of %s.%s in the %s of the controller", w.resource.plural, w.place.kind.Group, role))
+			fmt.Sprintf("allow get, list and watch of %s in the %s of the controller", schema.GroupResource{Group: w.place.kind.Group, Resource: w.resource.plural}, role))
 	}
 	w.settle()
 }
@@ -237,15 +238,17 @@ func (w *watcher) listWatch() *cache.ListWatch {
 				w.note(err)
 				return nil, err
 			}
+			w.source.reached()
 			return watch.Filter(events, func(e watch.Event) (watch.Event, bool) {
-				if e.Type != watch.Error {
-					o, ok := w.read(e.Object)
-					if !ok {
-						return e, false
-					}
-					e.Object = o
+				if e.Type == watch.Error {
+					return e, true
 				}
-				return e, true
+				o, ok := w.read(e.Object)
+				if ok && e.Type != watch.Bookmark { // whose annotations are for the reflector
+					trim(w.place.kind, o)
+				}
+				e.Object = o
+				return e, ok
 			}), nil
 		},
 	}

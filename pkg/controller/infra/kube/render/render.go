@@ -79,7 +79,11 @@ func (c *Config) Objects(f *translate.Fleet) ([]*unstructured.Unstructured, erro
 	if err := add(ServiceAccount, c.serviceAccount(f, n), nil); err != nil {
 		return nil, err
 	}
-	if err := add(ConfigMap, c.configMap(f, n), nil); err != nil {
+	files, err := c.configMap(f, n)
+	if err != nil {
+		return nil, err
+	}
+	if err := add(ConfigMap, files, nil); err != nil {
 		return nil, err
 	}
 	if err := c.addWorkload(f, n, add); err != nil {

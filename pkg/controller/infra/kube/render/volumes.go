@@ -1,37 +1,40 @@
 package render
 
 import (
+	"path"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/egctl/egctl/pkg/envoy"
 )
 
 // ownVolumes are the volumes that a proxy needs to reach the controller: its
 // certificate or its token, and the files that tell Envoy of them.
 func (c *Config) ownVolumes(n Names) []corev1.Volume {
 	certs := corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: n.Resource, DefaultMode: ptr.To[int32](420)}}
-	second := certificateFile
+	second := envoy.SDSCertificate
 	if c.GatewayNamespaceMode {
 		certs = corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 			LocalObjectReference: corev1.LocalObjectReference{Name: n.Resource},
 			Items:                []corev1.KeyToPath{{Key: caKey, Path: caKey}},
 			DefaultMode:          ptr.To[int32](420),
 		}}
-		second = tokenFile
+		second = envoy.SDSToken
 	}
 	volumes := []corev1.Volume{
 		{Name: "certs", VolumeSource: certs},
 		{Name: "sds", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
 			LocalObjectReference: corev1.LocalObjectReference{Name: n.Resource},
-			Items:                []corev1.KeyToPath{{Key: trustedCAFile, Path: trustedCAFile}, {Key: second, Path: second}},
+			Items:                []corev1.KeyToPath{{Key: envoy.SDSTrustedCA, Path: envoy.SDSTrustedCA}, {Key: second, Path: second}},
 			DefaultMode:          ptr.To[int32](420),
 		}}},
 	}
 	if c.GatewayNamespaceMode {
 		volumes = append(volumes, corev1.Volume{Name: TokenVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
 			Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
-				Audience: c.Audience(), ExpirationSeconds: ptr.To[int64](3600), Path: "sa-token",
+				Audience: c.Audience(), ExpirationSeconds: ptr.To[int64](3600), Path: path.Base(envoy.FleetTokenPath),
 			}}},
 			DefaultMode: ptr.To[int32](420),
 		}}})
@@ -50,11 +53,11 @@ func (c *Config) Audience() string {
 
 func (c *Config) ownMounts() []corev1.VolumeMount {
 	mounts := []corev1.VolumeMount{
-		{Name: "certs", MountPath: "/certs", ReadOnly: true},
-		{Name: "sds", MountPath: "/sds", ReadOnly: true},
+		{Name: "certs", MountPath: envoy.FleetCertsDir, ReadOnly: true},
+		{Name: "sds", MountPath: envoy.FleetSDSDir, ReadOnly: true},
 	}
 	if c.GatewayNamespaceMode {
-		mounts = append(mounts, corev1.VolumeMount{Name: TokenVolume, MountPath: "/var/run/secrets/token", ReadOnly: true})
+		mounts = append(mounts, corev1.VolumeMount{Name: TokenVolume, MountPath: path.Dir(envoy.FleetTokenPath), ReadOnly: true})
 	}
 	return mounts
 }
