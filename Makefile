@@ -28,11 +28,9 @@ CLUSTER ?=
 help: ## Say what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Without cgo the binary is static and 20 MB smaller: a library imports plugin,
-# for which the linker would export every symbol.
 .PHONY: build
 build: ## Build bin/egctl
-	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/egctl ./cmd/egctl
+	go build $(GOFLAGS_BUILD) -o bin/egctl ./cmd/egctl
 
 .PHONY: charts
 charts: ## Package the Helm charts into dist/
