@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	gwapiv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
@@ -217,6 +218,10 @@ func (r *reader) leaf(path string, v any, t reflect.Type) {
 	}
 }
 
+// validator has the rules of EnvoyProxy; compiling them takes longer than all
+// else, and a file is read again and again.
+var validator = sync.OnceValues(func() (*validate.Validator, error) { return validate.New() })
+
 // envoyProxy goes by the schema of the kind EnvoyProxy, like an API server.
 func (r *reader) envoyProxy(path string, spec any) {
 	const name = "default"
@@ -235,7 +240,7 @@ func (r *reader) envoyProxy(path string, spec any) {
 		r.refuse(path, "is no EnvoyProxy", "")
 		return
 	}
-	v, err := validate.New()
+	v, err := validator()
 	if err != nil {
 		r.refuse(path, err.Error(), "")
 		return

@@ -58,7 +58,7 @@ func (f *File) Watch(ctx context.Context, changed func(*v1alpha1.EnvoyGateway, [
 	}
 	f.followTarget(w)
 	// What changed since it was loaded came without an event.
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(quiet)
 	defer timer.Stop()
 	for {
 		select {
