@@ -1,5 +1,5 @@
 # `make` alone says what there is. Everything a target needs beyond Go, Python 3
-# with pip, make and gcc, it fetches.
+# with pip, and make, it fetches.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -7,6 +7,9 @@ SHELL := bash
 
 # An older Go fetches this one by itself.
 export GOTOOLCHAIN ?= go1.27.3
+# The image holds one static binary. All is built and tested as what it is made of;
+# TESTFLAGS=-race needs CGO_ENABLED=1 and a C compiler.
+export CGO_ENABLED ?= 0
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
@@ -30,6 +33,10 @@ help: ## Say what there is
 .PHONY: build
 build: ## Build bin/egctl
 	go build $(GOFLAGS_BUILD) -o bin/egctl ./cmd/egctl
+
+.PHONY: charts
+charts: ## Package the Helm charts into dist/
+	go run ./hack/charts -version $(VERSION) -o dist
 
 .PHONY: envoy
 envoy: ## Fetch the Envoy that egctl and its tests run, into egctl's cache

@@ -58,12 +58,16 @@ func LoadGateway(version string) (*chart.Chart, error) {
 	if err != nil {
 		return nil, err
 	}
+	gatewayAPI, err := definitions(crds.Experimental)
+	if err != nil {
+		return nil, fmt.Errorf("chart %s: %w", Gateway, err)
+	}
+	own, err := extensions()
+	if err != nil {
+		return nil, fmt.Errorf("chart %s: %w", Gateway, err)
+	}
 	var added []*loader.BufferedFile
-	for _, channel := range []crds.Channel{crds.Experimental, extensions} {
-		all, err := definitions(channel)
-		if err != nil {
-			return nil, fmt.Errorf("chart %s: %w", Gateway, err)
-		}
+	for _, all := range []map[string][]byte{gatewayAPI, own} {
 		for _, name := range slices.Sorted(maps.Keys(all)) {
 			added = append(added, &loader.BufferedFile{Name: "crds/" + name, Data: all[name]})
 		}
@@ -88,26 +92,27 @@ func LoadCRDs(version string) (*chart.Chart, error) {
 		return nil, err
 	}
 	var added []*loader.BufferedFile
-	for _, channel := range []crds.Channel{crds.Standard, crds.Experimental, extensions} {
-		condition := fmt.Sprintf("and .Values.gatewayAPI.enabled (eq .Values.gatewayAPI.channel %q)", channel)
-		if channel == extensions {
-			condition = ".Values.envoyGateway.enabled"
-		}
+	for _, channel := range []crds.Channel{crds.Standard, crds.Experimental} {
 		all, err := definitions(channel)
 		if err != nil {
 			return nil, fmt.Errorf("chart %s: %w", CRDs, err)
 		}
+		condition := fmt.Sprintf("and .Values.gatewayAPI.enabled (eq .Values.gatewayAPI.channel %q)", channel)
 		for _, name := range slices.Sorted(maps.Keys(all)) {
 			added = append(added, template(string(channel)+"/"+name, condition, all[name]))
-		}
-		if channel == extensions {
-			continue
 		}
 		policy, err := policyTemplates(channel, condition+" .Values.gatewayAPI.safeUpgradePolicy.enabled")
 		if err != nil {
 			return nil, err
 		}
 		added = append(added, policy...)
+	}
+	own, err := extensions()
+	if err != nil {
+		return nil, fmt.Errorf("chart %s: %w", CRDs, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		added = append(added, template("extension/"+name, ".Values.envoyGateway.enabled", own[name]))
 	}
 	child, err := load(subchart, "", added)
 	if err != nil {
@@ -138,10 +143,20 @@ func load(name, version string, added []*loader.BufferedFile) (*chart.Chart, err
 	if err != nil {
 		return nil, fmt.Errorf("chart %s: %w", name, err)
 	}
-	if _, err := semver.StrictNewVersion(strings.TrimPrefix(version, "v")); err == nil && version != Latest {
+	if Tag(version) != latestTag {
 		c.Metadata.Version, c.Metadata.AppVersion = version, version
 	}
 	return c, nil
+}
+
+const latestTag = "latest"
+
+// Tag is that of the images of a version of egctl.
+func Tag(version string) string {
+	if _, err := semver.StrictNewVersion(strings.TrimPrefix(version, "v")); err != nil || version == Latest {
+		return latestTag
+	}
+	return version
 }
 
 // policyTemplates are those of a channel's admission policy: each channel has its

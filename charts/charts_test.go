@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/egctl/egctl/charts"
+	"github.com/egctl/egctl/pkg/crds"
 	"github.com/egctl/egctl/pkg/envoy"
 )
 
@@ -166,8 +167,9 @@ func TestReleaseFitsItsSecret(t *testing.T) {
 	if n := recorded(t, r); n > 64<<10 {
 		t.Errorf("a release of %d bytes: is the chart's list of CRDs part of it?", n)
 	}
-	if n := len(r.Chart.CRDObjects()); n < 10 {
-		t.Errorf("the chart has %d CRDs", n)
+	own, err := crds.ExtensionNames()
+	if n := len(r.Chart.CRDObjects()); err != nil || n != 14+len(own) {
+		t.Errorf("the chart has %d CRDs, %v", n, err)
 	}
 	r, err = render(gateway(t, "v1.2.3"), "crds: {enabled: false}")
 	if err != nil {
@@ -200,7 +202,13 @@ func recorded(t *testing.T, r *release.Release) int {
 }
 
 func TestCRDChart(t *testing.T) {
+	own, err := crds.ExtensionNames()
+	if err != nil || len(own) == 0 {
+		t.Fatalf("%d extension kinds, %v", len(own), err)
+	}
 	for values, want := range map[string]int{
+		`crds: {envoyGateway: {enabled: true}}`:                              len(own),
+		`crds: {gatewayAPI: {enabled: true}, envoyGateway: {enabled: true}}`: 16 + len(own),
 		``: 0,
 		`crds: {gatewayAPI: {enabled: true, channel: standard, safeUpgradePolicy: {enabled: false}}}`: 10,
 		`crds: {gatewayAPI: {enabled: true, channel: standard}}`:                                      12,

@@ -12,8 +12,7 @@ import (
 type EnvoyGatewayProvider struct {
 	// Type is Kubernetes (the default) or Custom.
 	// +unionDiscriminator
-	// +required
-	Type ProviderType `json:"type"`
+	Type ProviderType `json:"type,omitempty"`
 
 	// Kubernetes holds settings for type Kubernetes.
 	Kubernetes *EnvoyGatewayKubernetesProvider `json:"kubernetes,omitempty"`

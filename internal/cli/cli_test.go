@@ -14,6 +14,8 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
@@ -79,6 +81,12 @@ func TestCompletion(t *testing.T) {
 		"translate --filename ":   "yaml",
 		"version --output ":       "json",
 		"translate --against old": "yaml",
+		"status ":                 "gateway",
+		"status -o ":              "jsonpath=",
+		"port-forward ":           "gateway/",
+		"x status ":               "xpolicy",
+		"help ":                   "status\tShow whether Gateways, routes and policies work, and why not",
+		"help x ":                 "status\tPrint the conditions of Gateways, routes and policies",
 	} {
 		fields := strings.Fields(args)
 		if strings.HasSuffix(args, " ") {
@@ -87,6 +95,80 @@ func TestCompletion(t *testing.T) {
 		r := run(t, append([]string{"__complete"}, fields...)...)
 		if r.code != exitOK || !strings.Contains("\n"+r.out, "\n"+want+"\n") {
 			t.Errorf("%s: no %q in\n%s%s", args, want, r.out, r.err)
+		}
+	}
+}
+
+// TestCompletionOfKubeconfig completes what is in the file that --kubeconfig names,
+// and keeps quiet about a cluster that does not answer.
+func TestCompletionOfKubeconfig(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config")
+	err := os.WriteFile(file, []byte(`
+apiVersion: v1
+kind: Config
+current-context: work
+contexts: [{name: work, context: {cluster: far, user: me}}, {name: home, context: {cluster: near, user: me}}]
+clusters: [{name: far, cluster: {server: "http://127.0.0.1:1"}}, {name: near, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: me, user: {}}]
+`), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{
+		"status --context ":       "home\nwork\n",
+		"port-forward --cluster ": "far\nnear\n",
+		"version --user ":         "me\n",
+		"status -n ":              "",
+		"status gateway ":         "",
+		"port-forward gateway/":   "",
+		"port-forward svc/x ":     "",
+	} {
+		fields := strings.Split(args, " ")
+		line := append([]string{"__complete", fields[0], "--kubeconfig", file}, fields[1:]...)
+		r := run(t, line...)
+		if r.code != exitOK || r.out != want+":4\n" {
+			t.Errorf("%s: exit code %d, %q\n%s", args, r.code, r.out, r.err)
+		}
+	}
+	for _, args := range []string{"status", "version --remote", "port-forward gateway/eg 80", "x status all"} {
+		r := run(t, append(strings.Fields(args), "--kubeconfig", file)...)
+		if r.code != exitFailed || !strings.Contains(r.err, "connection refused") {
+			t.Errorf("%s: exit code %d\n%s", args, r.code, r.err)
+		}
+	}
+}
+
+// TestNames calls egctl by its other names.
+func TestNames(t *testing.T) {
+	s := Streams{Getenv: func(string) string { return "" }}
+	r := executeIn(context.Background(), s, []string{"/usr/local/bin/envoy-gateway", "version"})
+	if r.code != exitOK || !strings.HasPrefix(r.out, "ENVOY_GATEWAY_VERSION: v1.2.3\nENVOY_PROXY_VERSION: "+envoy.Version+"\n") {
+		t.Errorf("the controller's version: %d\n%s%s", r.code, r.out, r.err)
+	}
+	var v map[string]string
+	r = executeIn(context.Background(), s, []string{"envoy-gateway", "version", "-ojson"})
+	if err := json.Unmarshal([]byte(r.out), &v); err != nil || v["envoyGatewayVersion"] != "v1.2.3" || v["golangVersion"] != runtime.Version() {
+		t.Errorf("%v, %v", v, err)
+	}
+	r = executeIn(context.Background(), s, []string{"kubectl-eg", "completion"})
+	if r.code != exitOK || !strings.HasPrefix(r.out, "#!/bin/sh\n") || !strings.Contains(r.out, `kubectl-eg __complete "$@"`) {
+		t.Errorf("the plugin's completion: %d\n%s%s", r.code, r.out, r.err)
+	}
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if r := run(t, "completion", shell); r.code != exitOK || !strings.Contains(r.out, "__complete") {
+			t.Errorf("completion %s: exit code %d\n%s", shell, r.code, r.err)
+		}
+	}
+}
+
+// TestRootHelp finds every command under a title.
+func TestRootHelp(t *testing.T) {
+	out := run(t, "--help").out
+	for _, want := range []string{
+		"Gateways on this machine:\n  echo ", "Gateways in Kubernetes:\n", "Understand configuration:\n  explain ",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
 		}
 	}
 }

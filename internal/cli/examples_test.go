@@ -13,8 +13,8 @@ import (
 
 // parsedOnly are the commands whose examples are parsed and not run, because
 // they start an Envoy on ports of its own. So are those of commands that need a
-// cluster.
-var parsedOnly = map[string]bool{"run": true, "quickstart": true}
+// cluster, and of those that run in a proxy's pod.
+var parsedOnly = map[string]bool{"run": true, "quickstart": true, "shutdown": true, "shutdown-manager": true}
 
 var port = regexp.MustCompile(`:\d{4}\b`)
 

@@ -14,8 +14,8 @@ func newExperimental(s Streams, version string) *cobra.Command {
 		Aliases: []string{"x"},
 		Short:   "Commands as Envoy Gateway's egctl has them",
 		Long:    "Commands under the names and with the output of Envoy Gateway's egctl, and new ones.",
-		Example: `  # Would egctl work in this cluster?
-  egctl x precheck`,
+		Example: `  # What there is
+  egctl x --help`,
 		RunE: needsSubcommand,
 	}
 	cmd.AddCommand(

@@ -20,6 +20,7 @@ func newKubeOptions(s Streams) kubeOptions {
 }
 
 func (o *kubeOptions) flags(cmd *cobra.Command) {
+	o.Kube.CacheDir = nil // its default is another on every machine, which help is not to show
 	o.Kube.AddFlags(cmd.Flags())
 	o.completeFlags(cmd)
 }

@@ -43,8 +43,11 @@ func Run(ctx context.Context, s Streams, version string, args []string) int {
 	return exit.code
 }
 
-// controllerName is what egctl is called in the controller's image, too.
-const controllerName = "envoy-gateway"
+// Other names of egctl: as a plugin of kubectl, and in the controller's image.
+const (
+	pluginName     = "kubectl eg"
+	controllerName = "envoy-gateway"
+)
 
 // displayName is how the user calls egctl: as a plugin it is "kubectl eg".
 func displayName(args []string) string {
@@ -53,7 +56,7 @@ func displayName(args []string) string {
 	}
 	switch base := filepath.Base(args[0]); {
 	case strings.HasPrefix(base, "kubectl-eg"):
-		return "kubectl eg"
+		return pluginName
 	case base == controllerName:
 		return controllerName
 	default:
@@ -68,8 +71,8 @@ func newRoot(s Streams, version, name string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "egctl",
 		Short: "Install, run and operate gateways: Gateway API with Envoy",
-		Long: `egctl runs and operates gateways. Gateway API is the language, Envoy carries the
-traffic, with Kubernetes or, from files, without.
+		Long: `egctl installs, runs and operates gateways. Gateway API is the language, Envoy
+carries the traffic, with Kubernetes or, from files, without.
 
 Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 findings at or above the
 threshold of --fail-on.`,
@@ -81,7 +84,7 @@ threshold of --fail-on.`,
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
 	root.AddCommand(
-		newQuickstart(s),
+		newQuickstart(s, version),
 		newInstall(s, version, install.Release),
 		newUpgrade(s, version),
 		newUninstall(s),
@@ -90,7 +93,9 @@ threshold of --fail-on.`,
 		newValidate(s, version),
 		newExplain(s),
 		newEcho(s),
+		newCertgen(s),
 		newController(s),
+		newEnvoy(s),
 		newStatus(s),
 		newPortForward(s),
 		newExperimental(s, version),
@@ -98,6 +103,9 @@ threshold of --fail-on.`,
 	)
 	if version == "" {
 		root.Version = unknownVersion
+	}
+	if name == pluginName {
+		root.AddCommand(newPluginCompletion())
 	}
 	root.SetHelpCommand(newHelp())
 	group(root)

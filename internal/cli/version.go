@@ -80,8 +80,9 @@ type versions struct {
 	Envoy      string `json:"envoy"`
 	GatewayAPI string `json:"gatewayAPI"`
 
-	Client string                `json:"client,omitempty"`
-	Server []controllers.Version `json:"server,omitempty"`
+	Client string `json:"client,omitempty"`
+	// Server is nil where nobody has asked.
+	Server *[]controllers.Version `json:"server,omitempty"`
 }
 
 func (o *versionOptions) Run(ctx context.Context) error {
@@ -103,13 +104,14 @@ func (o *versionOptions) Run(ctx context.Context) error {
 	// There may be a firewall instead of a cluster.
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	v.Server, err = controllers.Versions(ctx, config, func(format string, args ...any) {
+	found, err := controllers.Versions(ctx, config, func(format string, args ...any) {
 		fmt.Fprintf(o.Err, "WARN "+format+"\n", args...)
 	})
 	if err != nil {
 		return err
 	}
-	if len(v.Server) == 0 {
+	v.Server = &found
+	if len(found) == 0 {
 		fmt.Fprintln(o.Err, "note: there is no controller in the cluster")
 	}
 	return printObject(o.Out, o.Output, v)

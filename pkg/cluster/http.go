@@ -13,6 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/egctl/egctl/pkg/inspect/sync"
 )
 
 // Ports of the controller: those of Envoy Gateway, which charts, network policies
@@ -66,10 +68,10 @@ func scrape(registry *prometheus.Registry) http.Handler {
 }
 
 // admin answers those who come by port-forward: it listens on loopback only. state
-// is what GET /api/proxies tells of the proxies that are connected to this replica.
+// is what package sync asks for.
 func admin(state func() any, profiles bool, logger *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/proxies", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+sync.Path, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		if err := json.NewEncoder(w).Encode(state()); err != nil {
 			logger.Debug("admin client went away", "error", err)

@@ -25,6 +25,7 @@ import (
 	source "github.com/egctl/egctl/pkg/controller/source/kube"
 	"github.com/egctl/egctl/pkg/controller/status"
 	ads "github.com/egctl/egctl/pkg/controller/xds"
+	"github.com/egctl/egctl/pkg/inspect/sync"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 )
@@ -215,21 +216,11 @@ func (p *parts) serveAdmin(ctx context.Context) error {
 	return listenAndServe(ctx, "the admin interface", net.JoinHostPort(host, strconv.Itoa(port)), admin(p.proxies, profiles, p.o.Log.For(v1alpha1.LogComponentDefault)))
 }
 
-// Proxy is how far a connected proxy is, as the admin interface tells it.
-type Proxy struct {
-	Fleet string `json:"fleet"`
-	Node  string `json:"node"`
-	// Synced says that it has acknowledged everything that it is to run.
-	Synced bool `json:"synced"`
-	// Refused are the names of resources whose newest version it refuses.
-	Refused []string `json:"refused,omitempty"`
-}
-
 func (p *parts) proxies() any {
-	list := []Proxy{}
+	list := []sync.Proxy{}
 	for _, fleet := range p.server.Gateways() {
 		for _, s := range p.server.Synced(fleet) {
-			proxy := Proxy{Fleet: fleet, Node: s.NodeID, Synced: s.Settled()}
+			proxy := sync.Proxy{Fleet: fleet, Node: s.NodeID, Synced: s.Settled()}
 			for _, t := range s.Types {
 				proxy.Refused = append(proxy.Refused, t.Refused...)
 			}

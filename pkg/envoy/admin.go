@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,9 +111,9 @@ func (a *Admin) awaitReady(ctx context.Context) error {
 	}
 }
 
-// activeConnections counts open downstream connections of all listeners but the
-// admin interface's own.
-func (a *Admin) activeConnections(ctx context.Context) (int, error) {
+// ActiveConnections counts open downstream connections of all listeners but the admin
+// interface's own, and those on ports that do not count.
+func (a *Admin) ActiveConnections(ctx context.Context, without ...uint32) (int, error) {
 	body, err := a.Get(ctx, `/stats?format=json&filter=%5Elistener%5C..*downstream_cx_active%24`)
 	if err != nil {
 		return 0, err
@@ -129,7 +130,12 @@ func (a *Admin) activeConnections(ctx context.Context) (int, error) {
 	sum := 0
 	for _, s := range stats.Stats {
 		// A worker's share is in its listener's sum already.
-		if !strings.HasPrefix(s.Name, "listener.admin.") && !strings.Contains(s.Name, ".worker_") {
+		if strings.HasPrefix(s.Name, "listener.admin.") || strings.Contains(s.Name, ".worker_") {
+			continue
+		}
+		// Such as listener.0.0.0.0_8080.downstream_cx_active.
+		listener := strings.TrimSuffix(s.Name, ".downstream_cx_active")
+		if !slices.ContainsFunc(without, func(port uint32) bool { return strings.HasSuffix(listener, "_"+strconv.Itoa(int(port))) }) {
 			sum += s.Value
 		}
 	}
@@ -151,7 +157,7 @@ func (a *Admin) drain(ctx context.Context, limit time.Duration) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		n, err := a.activeConnections(ctx)
+		n, err := a.ActiveConnections(ctx)
 		if err == nil && n == 0 {
 			return nil
 		}

@@ -110,7 +110,7 @@ func TestStopIsBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 			eventually(t, "Envoy counts the connection", 2*time.Second, func() bool {
-				n, err := p.Admin().activeConnections(t.Context())
+				n, err := p.Admin().ActiveConnections(t.Context())
 				return err == nil && n == 1
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), c.patience)

@@ -5,11 +5,12 @@ import (
 	"path"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	mutationrulesv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	injectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	genericv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/injected_credentials/generic/v3"
+	filecontentv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/file_content/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -48,6 +49,7 @@ func FleetSDSFiles(token bool, p FleetPaths) (map[string]string, error) {
 		}}},
 	}
 	if token {
+		// For bootstraps that users have written for Envoy Gateway; see injectToken.
 		secrets[SDSToken] = &tlsv3.Secret{Name: secretToken, Type: &tlsv3.Secret_GenericSecret{GenericSecret: &tlsv3.GenericSecret{
 			Secret: fromFile(p.TokenPath),
 		}}}
@@ -110,18 +112,23 @@ func fleetTransport(o FleetBootstrapOptions) (*corev3.TransportSocket, error) {
 }
 
 // injectToken has every call to the controller carry the ServiceAccount token. The
-// kubelet renews it in its file long before it expires.
+// kubelet renews it in its file long before it expires. Envoy's credential injector
+// would not do: it reads a generic secret from its file once, and is left with a token
+// that expires.
 func injectToken(xds *clusterv3.Cluster, p FleetPaths) error {
-	generic, err := pack(&genericv3.Generic{
-		Credential:        fromSDS(secretToken, p.SDSDir, SDSToken, path.Dir(p.TokenPath)),
-		HeaderValuePrefix: "Bearer ",
-	})
+	file, err := pack(&filecontentv3.FileContent{})
 	if err != nil {
 		return err
 	}
-	injector, err := pack(&injectorv3.CredentialInjector{
-		Overwrite:  true,
-		Credential: &corev3.TypedExtensionConfig{Name: "envoy.http.injected_credentials.generic", TypedConfig: generic},
+	mutation, err := pack(&mutationv3.HeaderMutation{
+		Mutations: &mutationv3.Mutations{RequestMutations: []*mutationrulesv3.HeaderMutation{{
+			Action: &mutationrulesv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
+				Header: &corev3.HeaderValue{
+					Key: "authorization", Value: "Bearer %FILE_CONTENT(" + p.TokenPath + ":" + path.Dir(p.TokenPath) + ")%",
+				},
+				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+			}},
+		}}, Formatters: []*corev3.TypedExtensionConfig{{Name: "envoy.formatter.file_content", TypedConfig: file}}},
 	})
 	if err != nil {
 		return err
@@ -135,7 +142,7 @@ func injectToken(xds *clusterv3.Cluster, p FleetPaths) error {
 		return fmt.Errorf("envoy bootstrap: %w", err)
 	}
 	options.HttpFilters = []*hcmv3.HttpFilter{
-		{Name: "envoy.filters.http.credential_injector", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: injector}},
+		{Name: "envoy.filters.http.header_mutation", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: mutation}},
 		{Name: "envoy.filters.http.upstream_codec", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: codec}},
 	}
 	xds.TypedExtensionProtocolOptions[httpOptionsKey], err = pack(options)

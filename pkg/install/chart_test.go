@@ -16,8 +16,8 @@ import (
 	"github.com/egctl/egctl/charts"
 )
 
-// push puts versions of the chart into a registry of their own, and returns the
-// reference of the chart.
+// push puts versions of the chart into a registry of their own, as hack/charts
+// does, and returns the reference of the chart.
 func push(t *testing.T, versions ...string) string {
 	t.Helper()
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
@@ -40,8 +40,10 @@ func push(t *testing.T, versions ...string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := client.Push(data, ref+":"+v); err != nil {
-			t.Fatal(err)
+		for _, tag := range []string{v, strings.TrimPrefix(v, "v")} {
+			if _, err := client.Push(data, ref+":"+tag, helmregistry.PushOptStrictMode(false)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return "oci://" + ref

@@ -2,12 +2,17 @@ package install_test
 
 import (
 	"context"
+	"io"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/cli"
+	"helm.sh/helm/v3/pkg/registry"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -30,11 +35,13 @@ import (
 const standIn = "registry.k8s.io/gateway-api/conformance/echo-basic:v0.2.0"
 
 // world is a cluster without the Gateway API, and an installer for a namespace
-// that is not there yet.
+// that is not there yet. Tests of other packages must not be at work in it: the
+// Gateway API comes and goes.
 type world struct {
 	t         *testing.T
 	ctx       context.Context
 	namespace string
+	getter    genericclioptions.RESTClientGetter
 	config    *rest.Config
 	client    kubernetes.Interface
 	dynamic   dynamic.Interface
@@ -54,6 +61,7 @@ func newWorld(t *testing.T) *world {
 		return c
 	})
 	flags.KubeConfig, flags.Namespace = &kubeconfig, &w.namespace
+	w.getter = flags
 	var cancel context.CancelFunc
 	w.ctx, cancel = context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
@@ -406,6 +414,57 @@ func TestInstallFromRegistry(t *testing.T) {
 	if _, err := w.installer.Apply(w.ctx, plan); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Plain Helm installs the chart from a registry, with its CRDs, without being told
+// a version, and takes it out again.
+func TestPlainHelm(t *testing.T) {
+	w := newWorld(t)
+	ref := install.Push(t, "v0.8.0", "v0.9.0")
+	client, err := registry.NewClient(registry.ClientOptPlainHTTP(), registry.ClientOptWriter(io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &action.Configuration{RegistryClient: client}
+	if err := config.Init(w.getter, w.namespace, "", func(string, ...any) {}); err != nil {
+		t.Fatal(err)
+	}
+	a := action.NewInstall(config)
+	a.ReleaseName, a.Namespace, a.CreateNamespace = "eg", w.namespace, true
+	a.PlainHTTP, a.Wait, a.Timeout = true, true, time.Minute
+	settings := cli.New()
+	settings.RepositoryCache = t.TempDir()
+	path, err := a.LocateChart(ref, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := loader.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := a.RunWithContext(w.ctx, c, w.request().Values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Chart.Metadata.Version != "v0.9.0" || !strings.Contains(r.Info.Notes, "helm status eg") {
+		t.Errorf("version %s, notes %q", r.Chart.Metadata.Version, r.Info.Notes)
+	}
+	w.definition("httproutes.gateway.networking.k8s.io")
+	secrets, err := w.client.CoreV1().Secrets(w.namespace).List(w.ctx, metav1.ListOptions{LabelSelector: "owner=helm"})
+	if err != nil || len(secrets.Items) != 1 || len(secrets.Items[0].Data["release"]) > 64<<10 {
+		t.Errorf("%d releases, %v", len(secrets.Items), err)
+	}
+	un := action.NewUninstall(config)
+	un.Wait, un.Timeout = true, time.Minute
+	if _, err := un.Run("eg"); err != nil {
+		t.Fatal(err)
+	}
+	// Helm leaves the namespace that it made.
+	if err := w.client.CoreV1().Namespaces().Delete(w.ctx, w.namespace, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.nothingLeft()
+	w.definition("httproutes.gateway.networking.k8s.io")
 }
 
 // Before and after.

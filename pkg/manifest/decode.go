@@ -253,7 +253,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, info *typeInfo, p *pa
 		at := p.field(name)
 		f, known := info.fields[name]
 		if !known {
-			d.say(CodeUnknownField, &at, fmt.Sprintf("unknown field %q has no effect", name), didYouMean(name, info.names()))
+			d.say(CodeUnknownField, &at, fmt.Sprintf("unknown field %q has no effect", name), DidYouMean(name, info.names()))
 			// What has no effect must still be finite.
 			_, err := d.walk.value(c, depth+1)
 			return err

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// didYouMean is the hint for a name that is not among the known ones.
-func didYouMean(name string, known []string) string {
+// DidYouMean is the hint for a name that is not among the known ones: the one
+// that looks most like it, or all if they are few. It may be empty.
+func DidYouMean(name string, known []string) string {
 	if best := nearest(name, known); best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}

@@ -230,7 +230,7 @@ func (p *parser) foreign(d *Document) {
 				known = append(known, i.Kind.Kind)
 			}
 		}
-		d.say(CodeUnknownKind, "kind", fmt.Sprintf("the Gateway API has no kind %q, so the object has no effect", d.Key.Kind.Kind), didYouMean(d.Key.Kind.Kind, known))
+		d.say(CodeUnknownKind, "kind", fmt.Sprintf("the Gateway API has no kind %q, so the object has no effect", d.Key.Kind.Kind), DidYouMean(d.Key.Kind.Kind, known))
 	case "gateway.networking.x-k8s.io", "gateway.envoyproxy.io":
 		d.say(CodeNotSupported, "kind", d.Key.Kind.String()+" is not supported yet; the object has no effect", "")
 	}

@@ -104,6 +104,7 @@ type forwarder struct {
 	lenient bool
 
 	said sync.Mutex // one line at a time
+	told bool       // that there is no pod; for the goroutine of run only
 
 	mu      sync.Mutex
 	link    *link
@@ -230,6 +231,7 @@ func (f *forwarder) connect(ctx context.Context, deadline time.Time) (*link, err
 			case <-retry:
 				waiting = false
 			case <-slow.C:
+				f.told = true
 				f.say("Waiting for a ready pod of %s: %s", f.Target, state)
 			case <-timeout:
 				return nil, fmt.Errorf("no pod of %s in namespace %s is ready: %s", f.Target, f.dest.namespace, state)
@@ -277,7 +279,8 @@ func (f *forwarder) keep(ctx context.Context, l *link) error {
 			}
 			return err
 		}
-		if next.pod.UID != l.pod.UID {
+		if next.pod.UID != l.pod.UID || f.told {
+			f.told = false
 			f.say("Forwarding to pod %s/%s", next.pod.Namespace, next.pod.Name)
 		}
 		l = next

@@ -1,15 +1,12 @@
 package quickstart
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -32,10 +29,6 @@ type LocalOptions struct {
 	Color    bool
 	Logger   *slog.Logger
 }
-
-// ErrWrongAnswer is what a quickstart fails with when a request went through but
-// came back wrong.
-var ErrWrongAnswer = errors.New("the answer is not the demo backend's")
 
 // Local starts a demo backend and a gateway in front of it, sends a request
 // through, shows it, and serves until ctx ends or, with Once, until the answer.
@@ -72,7 +65,7 @@ func Local(ctx context.Context, o LocalOptions) error {
 		Objects: objects(at), Envoy: o.Envoy, PortShift: shift, DrainTime: time.Second, Concurrency: 1,
 		Out: io.Discard, Err: o.Err, Color: o.Color, Logger: o.Logger,
 		Ready: func(store.Key) {
-			if err := ask(ctx, o, port); err != nil {
+			if err := ask(ctx, question{"127.0.0.1", port}, o.Out, o.Err); err != nil {
 				cancel(err)
 				return
 			}
@@ -107,42 +100,11 @@ const onceWithin = time.Minute
 // errDone ends a quickstart that has shown what it should.
 var errDone = errors.New("done")
 
-// ask sends the request of the quickstart and shows question and answer.
-func ask(ctx context.Context, o LocalOptions, port int) error {
-	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) + "/"
-	fmt.Fprintf(o.Err, "\n$ curl -H \"Host: %s\" %s\n", Host, url)
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	req.Host = Host
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("request through the gateway: %w", err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return fmt.Errorf("request through the gateway: %w", err)
-	}
-	fmt.Fprintf(o.Err, "%s %s\n", resp.Proto, resp.Status)
-	if _, err := o.Out.Write(append(bytes.TrimRight(body, "\n"), '\n')); err != nil {
-		return err
-	}
-	var seen echo.Response
-	if err := json.Unmarshal(body, &seen); resp.StatusCode != http.StatusOK || err != nil || seen.Host != Host || seen.Service != "backend" {
-		return ErrWrongAnswer
-	}
-	return nil
-}
-
 // objects are those of the manifest that mean something without a cluster, with
 // the demo backend as the endpoint of its Service.
 func objects(at *net.TCPAddr) []store.Object {
 	var list []store.Object
-	for _, d := range manifest.Parse("quickstart.yaml", Manifest, "default") {
+	for _, d := range manifest.Parse("quickstart.yaml", text, "default") {
 		if d.Object != nil {
 			list = append(list, d.Object)
 		}

@@ -1,13 +1,25 @@
 // Package quickstart shows a working gateway in one command.
 package quickstart
 
-import _ "embed"
+import (
+	"bytes"
+	_ "embed"
 
-// Manifest is the quickstart of Envoy Gateway: what `kubectl apply -f` and
-// `egctl quickstart` make, and what the quickstart on one machine serves.
-//
+	"github.com/egctl/egctl/charts"
+)
+
 //go:embed quickstart.yaml
-var Manifest []byte
+var text []byte
+
+// latest is what the text names the demo backend's image by.
+const latest = "docker.io/egctl/egctl:latest"
+
+// Manifest is the quickstart of Envoy Gateway, with this version of egctl as the
+// backend: what `kubectl apply -f` and `egctl quickstart` make, and what the
+// quickstart on one machine serves.
+func Manifest(version string) []byte {
+	return bytes.ReplaceAll(text, []byte(latest), []byte("docker.io/egctl/egctl:"+charts.Tag(version)))
+}
 
 // Host is the name that the quickstart's route serves.
 const Host = "www.example.com"

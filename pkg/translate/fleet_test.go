@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -233,5 +234,27 @@ func TestManyAddresses(t *testing.T) {
 	c := meta.FindStatusCondition(status.Conditions, "Programmed")
 	if len(status.Addresses) != 16 || c.Status != "True" || c.Message != "1 of 1 proxies are ready; 4 more addresses are left out." {
 		t.Errorf("%d addresses, %+v", len(status.Addresses), c)
+	}
+}
+
+// TestCheckProxy asks whoever runs proxies whether they can run so.
+func TestCheckProxy(t *testing.T) {
+	s := settings()
+	s.CheckProxy = func(p *v1alpha1.EnvoyProxySpec) error {
+		if p.Bootstrap == nil {
+			return nil
+		}
+		return errors.New("spec.bootstrap: dynamic_resources cannot be changed")
+	}
+	l := newLiving(t, s, fleetWorld, proxySpec("{}"))
+	if f := l.fleets[oneKey].Frozen; f != "" {
+		t.Errorf("frozen: %s", f)
+	}
+	l.put(proxySpec("{bootstrap: {value: x}}"))
+	if f := l.reports[proxyKey].Findings; len(f) != 1 || f[0].Path != "spec.bootstrap" || f[0].Message != "dynamic_resources cannot be changed" {
+		t.Errorf("findings %v", f)
+	}
+	if f := l.fleets[oneKey].Frozen; !strings.Contains(f, "dynamic_resources") {
+		t.Errorf("the fleet is frozen for %q", f)
 	}
 }

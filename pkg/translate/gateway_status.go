@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -184,8 +185,10 @@ func gatewayProgrammed(c *incr.Context, k store.Key, g *gateway.Gateway, status 
 		return no(gateway.GatewayReasonPending, "waiting for the proxy to be created")
 	case infra.Unusable != "":
 		return no(gateway.GatewayReasonAddressNotUsable, infra.Unusable)
+	case infra.Failed:
+		return no(gateway.GatewayReasonNoResources, infra.Message)
 	case len(infra.Addresses) == 0:
-		return no(gateway.GatewayReasonAddressNotAssigned, "no address is assigned yet")
+		return no(gateway.GatewayReasonAddressNotAssigned, cmp.Or(infra.Message, "no address is assigned yet"))
 	case !infra.Ready:
 		return no(gateway.GatewayReasonNoResources, infra.Message)
 	default:

@@ -39,7 +39,7 @@ var classParametersOf = incr.NewQuery("class parameters", func(c *incr.Context, 
 		return parameters{Spec: &fallback}
 	}
 	p := resolveParameters(c, k, "spec.parametersRef", classParametersKey(class))
-	p.finish(k, "spec.parametersRef", layer{&fallback, mergeType(p.Own)})
+	p.finish(c, k, "spec.parametersRef", layer{&fallback, mergeType(p.Own)})
 	if settings(c).GatewayNamespaceMode && ptr.Deref(p.Spec.MergeGateways, false) {
 		p.Issues = append(p.Issues, classParameters.at(k, "spec.parametersRef", "set mergeGateways to false",
 			"Gateways cannot be merged where proxies run in the namespaces of their Gateways"))
@@ -71,14 +71,14 @@ var gatewayParametersOf = incr.NewQuery("gateway parameters", func(c *incr.Conte
 	fallback := ptr.Deref(settings(c).DefaultProxy, v1alpha1.EnvoyProxySpec{})
 	how := mergeType(p.Own)
 	if inherited.Own == nil {
-		p.finish(k, field, layer{&fallback, how})
+		p.finish(c, k, field, layer{&fallback, how})
 		return p
 	}
 	under := how
 	if how != v1alpha1.Replace && mergeType(inherited.Own) != v1alpha1.Replace {
 		under = mergeType(inherited.Own)
 	}
-	p.finish(k, field, layer{inherited.Own, how}, layer{&fallback, under})
+	p.finish(c, k, field, layer{inherited.Own, how}, layer{&fallback, under})
 	return p
 }, incr.Equal[store.Key](equalParameters))
 
@@ -109,7 +109,7 @@ type layer struct {
 
 // finish lays the own spec over less specific ones, the closest first, and checks
 // what comes out.
-func (p *parameters) finish(from store.Key, field string, under ...layer) {
+func (p *parameters) finish(c *incr.Context, from store.Key, field string, under ...layer) {
 	if p.Own == nil {
 		p.Spec = under[0].spec
 		return
@@ -126,7 +126,7 @@ func (p *parameters) finish(from store.Key, field string, under ...layer) {
 		}
 		p.Spec = spec
 	}
-	if bad := checkProxy(p.Spec); len(bad) > 0 {
+	if bad := checkProxy(c, p.Spec); len(bad) > 0 {
 		more := ""
 		if len(bad) > 1 {
 			more = fmt.Sprintf(", and %d more", len(bad)-1)

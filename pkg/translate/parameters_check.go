@@ -12,16 +12,28 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/egctl/egctl/api/v1alpha1"
+	"github.com/egctl/egctl/pkg/incr"
 )
 
 // badField is a field of an EnvoyProxy that cannot work.
 type badField struct{ path, message, hint string }
 
 // checkProxy finds what cannot work in an EnvoyProxy, among the fields that egctl
-// acts on, sorted. The bootstrap is checked by whoever makes it.
-func checkProxy(s *v1alpha1.EnvoyProxySpec) []badField {
+// acts on, sorted. What comes of it is for Settings.CheckProxy to say.
+func checkProxy(c *incr.Context, s *v1alpha1.EnvoyProxySpec) []badField {
 	bad := checkSpec(s)
 	slices.SortFunc(bad, func(a, b badField) int { return cmp.Compare(a.path, b.path) })
+	check := settings(c).CheckProxy
+	if check == nil || len(bad) > 0 {
+		return bad
+	}
+	if err := check(s); err != nil {
+		field, message, ok := strings.Cut(err.Error(), ": ")
+		if !ok || !strings.HasPrefix(field, "spec.") {
+			field, message = "spec", err.Error()
+		}
+		bad = append(bad, badField{path: field, message: message})
+	}
 	return bad
 }
 
@@ -144,7 +156,6 @@ var ignoredFields = []string{
 	"telemetry.accessLog", "telemetry.healthCheckLog", "telemetry.requestID", "telemetry.tracing",
 	"telemetry.metrics.clusterStatName", "telemetry.metrics.enableGRPCStats", "telemetry.metrics.enablePerEndpointStats",
 	"telemetry.metrics.enableRequestResponseSizesStats", "telemetry.metrics.enableVirtualHostStats",
-	"telemetry.metrics.matches", "telemetry.metrics.sinks", "telemetry.metrics.prometheus.compression",
 }
 
 // ignored lists the fields of a spec that have no effect.

@@ -16,7 +16,7 @@ import (
 // ours that names it: what is merged with others may be wrong for one only.
 func envoyProxyStatus(c *incr.Context, k store.Key, p *v1alpha1.EnvoyProxy) (any, []issue) {
 	var issues []issue
-	for _, bad := range checkProxy(&p.Spec) {
+	for _, bad := range checkProxy(c, &p.Spec) {
 		issues = append(issues, proxyInvalid.at(k, bad.path, bad.hint, "%s", bad.message))
 	}
 	own := slices.Clone(issues)

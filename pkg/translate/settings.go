@@ -34,6 +34,10 @@ type Settings struct {
 	DrainTimeout time.Duration
 	// DefaultProxy is in force where no EnvoyProxy is named; nil: an empty one.
 	DefaultProxy *v1alpha1.EnvoyProxySpec
+	// CheckProxy says what is wrong with an EnvoyProxy beyond what the translator
+	// knows, such as its bootstrap: an error that may begin with a field,
+	// "spec.bootstrap: …". It must be pure. nil: there is nothing to ask.
+	CheckProxy func(*v1alpha1.EnvoyProxySpec) error
 	// GatewayNamespaceMode says that proxies run in the namespaces of their
 	// Gateways, which therefore cannot be merged.
 	GatewayNamespaceMode bool
@@ -72,7 +76,9 @@ func (s Settings) BoundPort(port int32) int32 {
 type Infrastructure struct {
 	// Ready says that at least one proxy runs with the current configuration.
 	Ready bool
-	// Message says what is awaited when not ready, or how many are ready.
+	// Failed says that something other than time is needed for them to be as wanted.
+	Failed bool
+	// Message says what is awaited when not ready, what failed, or how many are ready.
 	Message string
 	// Addresses are the values clients can use.
 	Addresses []Address

@@ -48,6 +48,8 @@ func TestProgrammed(t *testing.T) {
 	}{
 		{"no proxy yet", nil, false, gateway.GatewayReasonPending, "", nil},
 		{"no address", &translate.Infrastructure{}, false, gateway.GatewayReasonAddressNotAssigned, "", nil},
+		{"no address, and why", &translate.Infrastructure{Message: "the load balancer is slow"}, false, gateway.GatewayReasonAddressNotAssigned, "The load balancer is slow.", nil},
+		{"failed", &translate.Infrastructure{Failed: true, Message: "no permission to make a Deployment"}, false, gateway.GatewayReasonNoResources, "No permission to make a Deployment.", nil},
 		{"address taken", &translate.Infrastructure{Unusable: "192.0.2.9 is taken"}, false, gateway.GatewayReasonAddressNotUsable, "192.0.2.9 is taken.", nil},
 		{"not ready", &translate.Infrastructure{Addresses: []translate.Address{ip}, Message: "0 of 1 proxies are ready"}, false, gateway.GatewayReasonNoResources, "0 of 1 proxies are ready.", []string{"IPAddress 192.0.2.1"}},
 		{"ready", &translate.Infrastructure{Ready: true, Addresses: []translate.Address{ip, name}, Message: "1 of 1 proxies are ready"}, true, gateway.GatewayReasonProgrammed, "1 of 1 proxies are ready.", []string{"IPAddress 192.0.2.1", "Hostname lb.example.com"}},

@@ -9,7 +9,9 @@ import (
 	"github.com/egctl/egctl/pkg/validate"
 )
 
-func kubernetes(spec string) string { return `{provider: {type: Kubernetes, kubernetes: ` + spec + `}}` }
+func kubernetes(spec string) string {
+	return `{provider: {type: Kubernetes, kubernetes: ` + spec + `}}`
+}
 
 // tracing is an EnvoyProxy with settings for the backend of its tracing.
 func tracing(settings string) string {

@@ -4,6 +4,7 @@
 package validate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -136,14 +137,20 @@ func (r *run) check() {
 	r.metadata()
 	errs := schemavalidation.ValidateCustomResource(nil, r.object, r.validator)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, r.schema, r.object)...)
-	blocked := false
+	// They come in the order of a map, and one of them gets the hint.
+	slices.SortStableFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Field, b.Field) })
+	blocked, hinted := false, false
 	for _, e := range errs {
 		hint := ""
-		if blocks(e) && !blocked {
+		if blocks(e) {
 			blocked = true
-			hint = "rules across fields are checked once this is right"
+			if !hinted {
+				hint = "rules across fields are checked once this is right"
+			}
 		}
-		r.say(CodeSchema, e, hint)
+		if r.say(CodeSchema, e, hint) && hint != "" {
+			hinted = true
+		}
 	}
 	if r.rules == nil || blocked {
 		return
@@ -187,18 +194,20 @@ func (r *run) metadata() {
 	}
 }
 
-func (r *run) say(code finding.Code, e *field.Error, hint string) {
+// say reports an error unless reading the document has done so before.
+func (r *run) say(code finding.Code, e *field.Error, hint string) bool {
 	path := e.Field
 	if path == "<nil>" {
 		path = ""
 	}
 	if said(r.doc, manifest.CodeType, path) {
-		return
+		return false
 	}
 	f := finding.New(code, r.doc.ID(), path, message(e, lookup(r.object, path)), hint)
 	if !slices.Contains(r.found, f) {
 		r.found = append(r.found, f)
 	}
+	return true
 }
 
 // said tells whether reading the document has already complained about a field.

@@ -31,6 +31,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -51,7 +52,7 @@ func envoyPath(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(cache, envoy.Version, runtime.GOOS+"-"+runtime.GOARCH, "envoy")
+	path := filepath.Join(cache, "envoy", envoy.Version, runtime.GOOS+"-"+runtime.GOARCH, "envoy")
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
@@ -88,8 +89,9 @@ type mounted struct {
 	n    int
 }
 
-func newControlPlane(t *testing.T, o Options, limits xds.Limits) *controlPlane {
+func newControlPlane(t *testing.T, o Options, limits xds.Limits, identify ...identity.Func) *controlPlane {
 	t.Helper()
+	identify = append(identify, identity.Certificates("cluster.local"))
 	terms, err := o.terms()
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +105,7 @@ func newControlPlane(t *testing.T, o Options, limits xds.Limits) *controlPlane {
 		t.Fatal(err)
 	}
 	c.server = xds.NewServer(xds.Options{
-		Identify: identity.Certificates("cluster.local"),
+		Identify: identify[0],
 		Logger:   slog.New(slog.NewTextHandler(c.log, nil)),
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -180,6 +182,9 @@ func (m *mounted) swap(t *testing.T) {
 		return
 	}
 	for name, text := range m.data {
+		if text == nil {
+			continue
+		}
 		if err := os.WriteFile(filepath.Join(m.dir, version, name), text, 0o600); err != nil {
 			t.Error(err)
 		}
@@ -207,12 +212,12 @@ func (c *controlPlane) fleet(name string) envoy.FleetPaths {
 	c.t.Helper()
 	dir := c.t.TempDir()
 	m := &mounted{leaf: leafOf(c.t, name), dir: filepath.Join(dir, "certs")}
-	paths := envoy.FleetPaths{CertsDir: m.dir, SDSDir: filepath.Join(dir, "sds")}
-	files, err := envoy.FleetSDSFiles(false, paths)
+	paths := envoy.FleetPaths{CertsDir: m.dir, SDSDir: filepath.Join(dir, "sds"), TokenPath: filepath.Join(dir, "token", "sa-token")}
+	files, err := envoy.FleetSDSFiles(c.manager.o.ServerOnly, paths)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	for _, d := range []string{paths.CertsDir, paths.SDSDir} {
+	for _, d := range []string{paths.CertsDir, paths.SDSDir, filepath.Dir(paths.TokenPath)} {
 		if err := os.Mkdir(d, 0o755); err != nil {
 			c.t.Fatal(err)
 		}
@@ -316,7 +321,7 @@ func (c *controlPlane) startProxy(claim string, paths envoy.FleetPaths, node str
 	c.t.Helper()
 	binary := envoyPath(c.t)
 	text, err := envoy.FleetBootstrap(envoy.FleetBootstrapOptions{
-		Fleet: claim, ControllerNamespace: "envoy-gateway-system", FleetPaths: paths,
+		Fleet: claim, ControllerNamespace: "envoy-gateway-system", FleetPaths: paths, Token: c.manager.o.ServerOnly,
 		XDSAddress: c.address.IP.String(), XDSPort: uint32(c.address.Port),
 		AdminPort: uint32(freePort(c.t)), StatsPort: uint32(freePort(c.t)),
 	})
@@ -522,6 +527,48 @@ func TestStrangersAreRefused(t *testing.T) {
 	conn := dial(t, c, c.mounts["default/a"].data, stranger.pem())
 	if _, err := subscribe(t, conn, &corev3.Node{}); err == nil {
 		t.Error("a server whose CA is not known is believed")
+	}
+}
+
+// TestEnvoyRenewsItsToken replaces the token in its file, as the kubelet does.
+func TestEnvoyRenewsItsToken(t *testing.T) {
+	envoyPath(t)
+	var mu sync.Mutex
+	var shown []string
+	valid := ""
+	c := newControlPlane(t, Options{ServerOnly: true}, xds.Limits{MaxConnectionAge: 200 * time.Millisecond}, func(ctx context.Context, _ *corev3.Node) (string, error) {
+		md, _ := metadata.FromIncomingContext(ctx)
+		header := strings.Join(md.Get("authorization"), "|")
+		mu.Lock()
+		defer mu.Unlock()
+		shown = append(shown, header)
+		if !strings.HasPrefix(header, "Bearer token-") {
+			return "", fmt.Errorf("%q is no token", header)
+		}
+		return "default/eg", nil
+	})
+	paths := c.fleet("default/eg")
+	token := &mounted{dir: filepath.Dir(paths.TokenPath)}
+	renew := func(text string) {
+		mu.Lock()
+		valid, shown = "Bearer "+text, nil
+		mu.Unlock()
+		token.data = map[string][]byte{"sa-token": []byte(text)}
+		token.swap(t)
+	}
+	renew("token-1")
+	port := freePort(t)
+	c.serve("default/eg", port, backend(t), "0")
+	c.startProxy("default/eg", paths, "pod")
+	client := &http.Client{Timeout: 5 * time.Second}
+	eventually(t, "Envoy answers", func() bool { _, err := version(client, port); return err == nil })
+	for i := range 3 {
+		renew(fmt.Sprintf("token-%d", i+2))
+		eventually(t, "the new token is shown", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(shown) > 0 && shown[len(shown)-1] == valid
+		})
 	}
 }
 

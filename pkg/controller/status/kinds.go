@@ -243,7 +243,7 @@ func target(namespace string, r *gateway.ParentReference) parent {
 	return parent{
 		group: string(ptr.Deref(r.Group, gateway.GroupName)), kind: string(ptr.Deref(r.Kind, "Gateway")),
 		namespace: string(ptr.Deref(r.Namespace, gateway.Namespace(namespace))), name: string(r.Name),
-		section: string(ptr.Deref(r.SectionName, "")), port: int32(ptr.Deref(r.Port, 0)),
+		section: string(ptr.Deref(r.SectionName, "")), port: ptr.Deref(r.Port, 0),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -125,19 +126,69 @@ func (i *Infrastructure) reconcile(ctx context.Context, k store.Key) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
+	work := make([][]func() error, stages)
 	if i.o.Certificates != nil {
-		errs = append(errs, i.certificate(ctx, want))
+		work[0] = append(work[0], func() error { return i.certificate(ctx, want) })
+	}
+	for _, o := range objects {
+		n := stageOf(o.GroupVersionKind())
+		work[n] = append(work[n], func() error {
+			if err := i.apply(ctx, want, o); err != nil {
+				return &kindError{o.GroupVersionKind(), err}
+			}
+			return nil
+		})
+	}
+	var errs []error
+	for _, stage := range work {
+		errs = append(errs, atOnce(stage)...)
 	}
 	bad := map[schema.GroupVersionKind]bool{}
-	for _, o := range objects {
-		if err := i.apply(ctx, want, o); err != nil {
-			bad[o.GroupVersionKind()] = true
-			errs = append(errs, err)
+	for _, err := range errs {
+		var of *kindError
+		if errors.As(err, &of) {
+			bad[of.kind] = true
 		}
 	}
 	errs = append(errs, i.removeFormer(ctx, want, objects, bad))
 	return errors.Join(errs...)
+}
+
+// stages is how many steps it takes to apply a fleet. What is in one is applied
+// at once, for each request is a wait and somebody waits for the Gateway.
+const stages = 3
+
+// stageOf orders kinds: what a pod needs, and what gets an address meanwhile;
+// then the pods; then what refers to their workload.
+func stageOf(kind schema.GroupVersionKind) int {
+	switch kind {
+	case render.Deployment, render.DaemonSet:
+		return 1
+	case render.Scaler, render.PDB:
+		return 2
+	default:
+		return 0
+	}
+}
+
+// kindError is about an object of a kind.
+type kindError struct {
+	kind schema.GroupVersionKind
+	error
+}
+
+func (e *kindError) Unwrap() error { return e.error }
+
+// atOnce runs everything side by side and returns the errors in the order of
+// what made them.
+func atOnce(work []func() error) []error {
+	errs := make([]error, len(work))
+	var group sync.WaitGroup
+	for n, do := range work {
+		group.Go(func() { errs[n] = do() })
+	}
+	group.Wait()
+	return errs
 }
 
 // certificate makes sure that the fleet can prove who it is.

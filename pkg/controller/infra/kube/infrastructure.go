@@ -283,23 +283,25 @@ func (i *Infrastructure) work(ctx context.Context, queue workqueue.TypedRateLimi
 	if ctx.Err() != nil {
 		return // what failed, failed because we no longer lead
 	}
+	if news := i.settle(k, err); news && err != nil {
+		i.o.Logger.Warn("fleet is not as wanted", "fleet", translate.FleetName(k), "error", err)
+	}
 	if err == nil {
 		queue.Forget(k)
 	} else {
-		i.o.Logger.Warn("fleet is not as wanted", "fleet", translate.FleetName(k), "error", err)
 		queue.AddRateLimited(k)
 	}
-	i.settle(k, err)
 }
 
-// settle remembers how the work on a fleet went.
-func (i *Infrastructure) settle(k store.Key, err error) {
+// settle remembers how the work on a fleet went, and says whether that is news.
+func (i *Infrastructure) settle(k store.Key, err error) (news bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	f := i.fleets[k]
 	if f == nil || i.applies == nil {
-		return
+		return err != nil
 	}
+	before := f.failure
 	f.failure, f.refused = "", ""
 	if err != nil {
 		f.failure = err.Error()
@@ -309,6 +311,7 @@ func (i *Infrastructure) settle(k store.Key, err error) {
 		}
 	}
 	i.reports.Add(k)
+	return f.failure != before
 }
 
 // ServiceAccountFleet returns the name of the fleet whose pods run as a

@@ -3,6 +3,7 @@ package kube_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -137,6 +138,16 @@ func TestKubeAutoscaler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	seen := make(chan []int32)
+	go func() {
+		var numbers []int32
+		for e := range w.ResultChan() {
+			if d, ok := e.Object.(*appsv1.Deployment); ok {
+				numbers = append(numbers, *d.Spec.Replicas)
+			}
+		}
+		seen <- numbers
+	}()
 	f = b.fleet("eg", func(k *v1alpha1.EnvoyProxyKubernetesProvider) {
 		k.EnvoyHpa = &v1alpha1.KubernetesHorizontalPodAutoscalerSpec{MinReplicas: ptr.To[int32](2), MaxReplicas: ptr.To[int32](6)}
 	})
@@ -144,10 +155,8 @@ func TestKubeAutoscaler(t *testing.T) {
 	b.has(f, all+" HPA/%")
 	time.Sleep(time.Second)
 	w.Stop()
-	for e := range w.ResultChan() {
-		if d, ok := e.Object.(*appsv1.Deployment); ok && *d.Spec.Replicas != 3 {
-			t.Errorf("at the handover there were %d replicas", *d.Spec.Replicas)
-		}
+	if numbers := <-seen; len(numbers) == 0 || slices.ContainsFunc(numbers, func(n int32) bool { return n != 3 }) {
+		t.Errorf("at the handover there were %v replicas", numbers)
 	}
 	scale, err := deployments.GetScale(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
@@ -324,82 +333,4 @@ func TestKubeRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.until("without the stranger", taken, ready)
-}
-
-// TestKubeNodePorts reports the addresses of nodes where a proxy is ready.
-func TestKubeNodePorts(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	r := b.replica(true)
-	f := b.fleet("eg", func(k *v1alpha1.EnvoyProxyKubernetesProvider) {
-		k.EnvoyService = &v1alpha1.KubernetesServiceSpec{Type: ptr.To(v1alpha1.ServiceTypeNodePort)}
-	})
-	r.want(f)
-	got := r.until("ready", f, ready)
-	nodes, err := b.client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := nodes.Items[0].Status.Addresses[0].Address; len(got.Addresses) != 1 || got.Addresses[0].Value != want {
-		t.Errorf("reported is %+v, the node is %s", got, want)
-	}
-}
-
-// TestKubeBesideGateway runs a fleet in its Gateway's namespace, and leaves alone
-// what is there under its name.
-func TestKubeBesideGateway(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	b.render.GatewayNamespaceMode = true
-	b.render.Namespace = "elsewhere"
-	own := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "mine"}}
-	if _, err := b.client.CoreV1().ServiceAccounts(b.namespace).Create(t.Context(), own, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	r := b.replica(true)
-	f, mine := b.fleet("eg"), b.fleet("mine")
-	r.want(f)
-	r.until("ready", f, ready)
-	b.has(f, "ServiceAccount/eg ConfigMap/eg Deployment/eg Service/eg")
-	if got, ok := r.ServiceAccountFleet(b.namespace, "eg"); !ok || got != b.namespace+"/eg" {
-		t.Errorf("its account is that of %q", got)
-	}
-	r.want(mine)
-	r.until("the stranger's account", mine, func(i translate.Infrastructure) bool {
-		return strings.Contains(i.Message, "ServiceAccount "+b.namespace+"/mine exists and is left alone")
-	})
-	r.Want(mine.Key, nil)
-	b.has(f, "ServiceAccount/eg ConfigMap/eg Deployment/eg Service/eg")
-	r.end()
-
-	// Of another controller's fleets nothing is removed, of ours all.
-	b.render.Namespace = "another"
-	other := b.replica(true)
-	other.Complete()
-	time.Sleep(time.Second)
-	b.has(f, "ServiceAccount/eg ConfigMap/eg Deployment/eg Service/eg")
-	other.end()
-	b.render.Namespace = "elsewhere"
-	b.replica(true).Complete()
-	b.has(f, "")
-}
-
-// TestKubeSelector goes on with the selector that a Deployment has.
-func TestKubeSelector(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	f := b.fleet("eg")
-	labels := b.render.StableLabels(f.Key)
-	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: b.render.FleetResource(f.Key), Labels: labels}, Spec: appsv1.DeploymentSpec{
-		Replicas: ptr.To[int32](0),
-		Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app.kubernetes.io/name": "envoy", "gateway.envoyproxy.io/owning-gateway-name": "eg"}},
-		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "envoy", Image: "none"}}}},
-	}}
-	if _, err := b.client.AppsV1().Deployments(b.namespace).Create(t.Context(), d, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	r := b.replica(true)
-	f.Parameters.Provider.Kubernetes.EnvoyDeployment.Replicas = ptr.To[int32](1)
-	r.want(f)
-	r.until("ready", f, ready)
 }

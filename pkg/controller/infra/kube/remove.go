@@ -93,6 +93,11 @@ func (i *Infrastructure) removeFormer(ctx context.Context, f *translate.Fleet, w
 			} else if bad[kind] {
 				continue
 			}
+			i.mu.Lock()
+			if now := i.fleets[f.Key]; now != nil {
+				delete(now.applied, nameOf(o)) // that it goes is no change by others
+			}
+			i.mu.Unlock()
 			errs = append(errs, i.delete(ctx, o))
 		}
 	}

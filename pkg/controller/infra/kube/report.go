@@ -43,7 +43,7 @@ func (i *Infrastructure) report(k store.Key) {
 
 	now := i.look(want)
 	if failure != "" {
-		now.Ready, now.Message, now.Unusable = false, failure, refused
+		now.Ready, now.Failed, now.Message, now.Unusable = false, true, failure, refused
 	}
 
 	i.mu.Lock()

@@ -55,7 +55,7 @@ func New(t *testing.T) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.QPS = -1
+	config.QPS, config.WarningHandler = -1, rest.NoWarnings{}
 	c := &Cluster{Config: config}
 	if c.Dynamic, err = dynamic.NewForConfig(config); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,122 @@
+package quickstart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egctl/egctl/pkg/inspect/proxies"
+	"github.com/egctl/egctl/pkg/inspect/sync"
+)
+
+// programmed says what keeps the Gateway and its route from being served.
+func (r *clusterRun) programmed(ctx context.Context) (string, error) {
+	gw, err := r.gateway.Gateways(r.Namespace).Get(ctx, gatewayName, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	if missing := lacks(gw.Status.Conditions, string(gateway.GatewayConditionProgrammed), gw.Generation); missing != "" {
+		return "Gateway " + gatewayName + ": " + missing, nil
+	}
+	route, err := r.gateway.HTTPRoutes(r.Namespace).Get(ctx, routeName, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	if len(route.Status.Parents) == 0 {
+		return "HTTPRoute " + routeName + ": no controller has looked at it", nil
+	}
+	for _, p := range route.Status.Parents {
+		for _, condition := range []gateway.RouteConditionType{gateway.RouteConditionAccepted, gateway.RouteConditionResolvedRefs} {
+			if missing := lacks(p.Conditions, string(condition), route.Generation); missing != "" {
+				return "HTTPRoute " + routeName + ": " + missing, nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// lacks says why a condition is not true of a generation; empty if it is.
+func lacks(conditions []metav1.Condition, kind string, generation int64) string {
+	c := meta.FindStatusCondition(conditions, kind)
+	switch {
+	case c == nil || c.ObservedGeneration < generation:
+		return kind + " is not known yet"
+	case c.Status != metav1.ConditionTrue:
+		return fmt.Sprintf("%s is %s (%s): %s", kind, c.Status, c.Reason, c.Message)
+	}
+	return ""
+}
+
+// backend says what keeps the demo backend from answering.
+func (r *clusterRun) backend(ctx context.Context) (string, error) {
+	d, err := r.client.AppsV1().Deployments(r.Namespace).Get(ctx, routeName, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	if d.Status.AvailableReplicas > 0 && d.Status.ObservedGeneration >= d.Generation {
+		return "", nil
+	}
+	pods, err := r.client.CoreV1().Pods(r.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(d.Spec.Selector)})
+	if err != nil {
+		return "", err
+	}
+	return ailments(pods.Items, "no pod is made yet"), nil
+}
+
+// acknowledged says which proxies have not acknowledged all they are to run.
+func (r *clusterRun) acknowledged(ctx context.Context) (string, error) {
+	fleet, err := r.fleet(ctx)
+	if proxies.IsNotFound(err) {
+		return err.Error(), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	pods, err := r.client.CoreV1().Pods(fleet.Namespace).List(ctx, metav1.ListOptions{LabelSelector: fleet.Selector.String()})
+	if err != nil {
+		return "", err
+	}
+	alive := slices.DeleteFunc(pods.Items, func(p core.Pod) bool { return p.DeletionTimestamp != nil })
+	if missing := ailments(alive, "no proxy is made yet"); missing != "" {
+		return missing, nil
+	}
+	known, err := sync.Ask(ctx, r.config, r.Controller)
+	if errors.Is(err, sync.ErrUnknown) {
+		return "", nil // another controller's: that the proxies are ready must do
+	}
+	if err != nil {
+		return err.Error(), nil // the controller may be starting
+	}
+	for i := range alive {
+		at := slices.IndexFunc(known, func(p sync.Proxy) bool { return p.Node == alive[i].Name })
+		switch {
+		case at < 0:
+			return "proxy " + alive[i].Name + " is not connected", nil
+		case len(known[at].Refused) > 0:
+			return "proxy " + alive[i].Name + " refuses " + strings.Join(known[at].Refused, ", "), nil
+		case !known[at].Synced:
+			return "proxy " + alive[i].Name + " has not acknowledged", nil
+		}
+	}
+	return "", nil
+}
+
+// ailments says why pods are not ready; empty if all are.
+func ailments(pods []core.Pod, none string) string {
+	if len(pods) == 0 {
+		return none
+	}
+	for i := range pods {
+		if !proxies.Ready(&pods[i]) {
+			return fmt.Sprintf("pod %s: %s", pods[i].Name, proxies.Ailment(&pods[i]))
+		}
+	}
+	return ""
+}
