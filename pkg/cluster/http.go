@@ -45,13 +45,19 @@ func listenAndServe(ctx context.Context, what, address string, handler http.Hand
 	return nil
 }
 
+// patience is how long a probe that asks too early waits for an answer: a little
+// less than kubelets do. They ask again much later only.
+const patience = 900 * time.Millisecond
+
 // probes answers the kubelet. A controller is healthy while it answers, and ready
 // once ready says so.
-func probes(ready func() error) http.Handler {
+func probes(ready func(context.Context) error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := ready(); err != nil {
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		defer cancel()
+		if err := ready(ctx); err != nil {
 			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}

@@ -75,7 +75,8 @@ func (p *parts) assemble() (err error) {
 	}
 	if p.pki, err = pki.New(pki.Options{
 		Client: p.client, Namespace: p.o.Namespace, ClusterDomain: p.o.ClusterDomain, ServerOnly: tokens,
-		Logger: log(v1alpha1.LogComponentInfrastructure),
+		BundleChanged: func([]byte) { p.infra.Refresh() },
+		Logger:        log(v1alpha1.LogComponentInfrastructure),
 	}); err != nil {
 		return err
 	}
@@ -187,16 +188,14 @@ func (p *parts) lead(ctx context.Context) error {
 	return e.run(ctx, lead)
 }
 
-// ready says why this replica cannot serve proxies yet.
-func (p *parts) ready() error {
+// ready waits until this replica can serve proxies, or says why it cannot yet.
+func (p *parts) ready(ctx context.Context) error {
 	select {
 	case <-p.control.Ready():
-	default:
+	case <-ctx.Done():
 		return errors.New("waiting for " + strings.Join(p.source.Waiting(), ", "))
 	}
-	done, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := p.pki.Ready(done); err != nil {
+	if err := p.pki.Ready(ctx); err != nil {
 		return errors.New("waiting for a certificate")
 	}
 	return nil

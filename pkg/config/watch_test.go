@@ -162,7 +162,11 @@ func TestWatchLink(t *testing.T) {
 	// Watching starts in its own time; what is written before counts as well.
 	write(t, target, named("b"))
 	if e := next(t, events); e.name != "b" {
-		t.Errorf("after an edit of the target: %v", e)
+		t.Errorf("after the first edit of the target: %v", e)
+	}
+	write(t, target, named("c"))
+	if e := next(t, events); e.name != "c" {
+		t.Errorf("after the second edit of the target: %v", e)
 	}
 }
 

@@ -54,9 +54,9 @@ type FleetBootstrapOptions struct {
 	// EnvoyProxy's.
 	ParametersNamespace string
 	// Zones makes the proxy say which zone it is in, by the environment variable
-	// ENVOY_SERVICE_ZONE, and ask for the endpoints of its own fleet, so that Envoy can
-	// prefer backends nearby. A controller that does not serve these endpoints makes
-	// every start wait for them for 15 s.
+	// ENVOY_SERVICE_ZONE, and ask for the endpoints of its own fleet (an assignment of
+	// the fleet's name), so that Envoy can prefer backends nearby. While nobody serves
+	// these, it prefers none.
 	Zones bool
 	// MemoryLimit is that of the container, in bytes; 0: none. Envoy frees memory, and
 	// in the end refuses requests, before the kernel would kill it.

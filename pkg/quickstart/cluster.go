@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
 	gatewayclient "sigs.k8s.io/gateway-api/pkg/client/clientset/versioned/typed/apis/v1"
 
 	"github.com/egctl/egctl/pkg/inspect/proxies"
@@ -90,8 +91,8 @@ func Cluster(ctx context.Context, o ClusterOptions) error {
 	if err := r.ensureController(ctx); err != nil {
 		return err
 	}
-	if r.demo.mapper, err = o.Getter.ToRESTMapper(); err != nil {
-		return fmt.Errorf("kinds of the cluster: %w", err)
+	if err := r.learnKinds(); err != nil {
+		return err
 	}
 	if err := r.demo.apply(ctx, o.Say); err != nil {
 		return err
@@ -114,6 +115,16 @@ func Cluster(ctx context.Context, o ClusterOptions) error {
 		return nil
 	}
 	return r.forward(ctx)
+}
+
+// learnKinds asks which kinds there are, as of now: the installation has made some.
+func (r *clusterRun) learnKinds() error {
+	groups, err := restmapper.GetAPIGroupResources(r.client.Discovery())
+	if err != nil {
+		return fmt.Errorf("kinds of the cluster: %w", err)
+	}
+	r.demo.mapper = restmapper.NewDiscoveryRESTMapper(groups)
+	return nil
 }
 
 // address returns that of the Gateway if it answers from here.

@@ -97,8 +97,8 @@ func Cleanup(ctx context.Context, o ClusterOptions) error {
 	if err := r.install.Reachable(ctx); err != nil {
 		return err
 	}
-	if r.demo.mapper, err = o.Getter.ToRESTMapper(); err != nil {
-		return fmt.Errorf("kinds of the cluster: %w", err)
+	if err := r.learnKinds(); err != nil {
+		return err
 	}
 	fleet, err := r.fleet(ctx)
 	if err != nil && !proxies.IsNotFound(err) && !apierrors.IsNotFound(err) {
