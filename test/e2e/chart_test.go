@@ -30,6 +30,9 @@ func TestQuickstartByHelm(t *testing.T) {
 			t.Cleanup(func() {
 				if t.Failed() {
 					s.Dump(t, "default")
+					// The next run is not to find it.
+					_, err := s.TryIn(context.Background(), quickstart, "kubectl", "delete", "--ignore-not-found", "-f", "-")
+					t.Log("delete what is left: ", err)
 				}
 			})
 			repository := "oci://" + s.Registry(t) + "/egctl"

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -51,6 +52,8 @@ type Suite struct {
 
 	mapper *restmapper.DeferredDiscoveryRESTMapper
 	keep   bool
+	// lock is held while this process has the cluster.
+	lock *flock.Flock
 
 	mutex     sync.Mutex
 	installed string
@@ -122,6 +125,10 @@ func start(ctx context.Context) (*Suite, error) {
 	}
 	if err := os.MkdirAll(filepath.Join(s.Dir, "bin"), 0o755); err != nil {
 		return nil, err
+	}
+	s.lock = flock.New(s.Dir + ".lock")
+	if free, err := s.lock.TryLock(); err != nil || !free {
+		return nil, errors.Join(fmt.Errorf("another run has the cluster %s; EGCTL_E2E_CLUSTER names one for this run", name), err)
 	}
 	o := cluster.Options{Name: name, Envoy: os.Getenv("EGCTL_ENVOY"), Progress: os.Stderr}
 	group, building := errgroup.WithContext(ctx)
