@@ -101,7 +101,7 @@ func (s *Suite) clean(ctx context.Context) error {
 		return err
 	}
 	for _, ns := range namespaces.Items {
-		if err := s.Kube.CoreV1().Namespaces().Delete(ctx, ns.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		if err := s.removeNamespace(ctx, ns.Name); err != nil {
 			return err
 		}
 	}
