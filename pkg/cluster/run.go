@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -12,6 +13,9 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
@@ -171,6 +175,9 @@ func (p *parts) serveProxies(ctx context.Context) error {
 // lead writes statuses and infrastructure while this replica is the leader.
 func (p *parts) lead(ctx context.Context) error {
 	lead := func(ctx context.Context) error {
+		if err := p.adopt(ctx); err != nil {
+			return err
+		}
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() error { return p.pki.Lead(ctx) })
 		group.Go(func() error { return p.infra.Lead(ctx) })
@@ -187,6 +194,36 @@ func (p *parts) lead(ctx context.Context) error {
 		return lead(ctx)
 	}
 	return e.run(ctx, lead)
+}
+
+// deployment is the controller's own.
+const deployment = "envoy-gateway"
+
+// adopt has what the controller makes for itself, its Secrets and its Lease, go with
+// its Deployment: who uninstalls that is to find nothing left. A controller without
+// a Deployment owns nothing.
+func (p *parts) adopt(ctx context.Context) error {
+	d, err := p.client.AppsV1().Deployments(p.o.Namespace).Get(ctx, deployment, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for the controller's own Deployment: %w", err)
+	}
+	owner := metav1.OwnerReference{APIVersion: "apps/v1", Kind: "Deployment", Name: d.Name, UID: d.UID}
+	p.pki.OwnedBy([]metav1.OwnerReference{owner})
+	if l := provider(p.config).LeaderElection; l != nil && ptr.Deref(l.Disable, false) {
+		return nil
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"ownerReferences": []metav1.OwnerReference{owner}}})
+	if err != nil {
+		return err
+	}
+	_, err = p.client.CoordinationV1().Leases(p.o.Namespace).Patch(ctx, LeaseName, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "envoy-gateway"})
+	if err != nil {
+		return fmt.Errorf("have the Lease go with the Deployment: %w", err)
+	}
+	return nil
 }
 
 // ready waits until this replica can serve proxies, or says why it cannot yet.

@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/keepalive"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
@@ -18,6 +16,7 @@ import (
 	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
 	source "github.com/egctl/egctl/pkg/controller/source/kube"
+	ads "github.com/egctl/egctl/pkg/controller/xds"
 	"github.com/egctl/egctl/pkg/envoy"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
@@ -99,21 +98,16 @@ func elect(e *election, c *v1alpha1.EnvoyGateway) {
 	}
 }
 
-// serverOptions are those of the ADS server. Connections end after some hours, so
-// that proxies spread over replicas that have come since.
+// serverOptions are those of the ADS server.
 func serverOptions(c *v1alpha1.EnvoyGateway) []grpc.ServerOption {
-	age, grace := time.Duration(10+rand.IntN(3))*time.Hour, 2*time.Minute //nolint:gosec // it only spreads load
-	var options []grpc.ServerOption
+	var l ads.Limits
 	if x := c.XDSServer; x != nil {
-		age, grace = duration(x.MaxConnectionAge, age), duration(x.MaxConnectionAgeGrace, grace)
+		l.MaxConnectionAge, l.MaxConnectionAgeGrace = duration(x.MaxConnectionAge, 0), duration(x.MaxConnectionAgeGrace, 0)
 		if x.MaxReceiveMessageSize != nil {
-			options = append(options, grpc.MaxRecvMsgSize(int(x.MaxReceiveMessageSize.Value())))
+			l.MaxReceive = int(x.MaxReceiveMessageSize.Value())
 		}
 	}
-	return append(options, grpc.KeepaliveParams(keepalive.ServerParameters{
-		MaxConnectionAge: age, MaxConnectionAgeGrace: grace,
-		Time: 30 * time.Second, Timeout: 10 * time.Second,
-	}))
+	return l.ServerOptions()
 }
 
 // duration reads a duration that has been validated.

@@ -134,13 +134,19 @@ func (r *clusterRun) address(ctx context.Context) (string, bool) {
 		return "", false
 	}
 	host := gw.Status.Addresses[0].Value
-	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(listenerPort)))
-	if err != nil {
-		r.Say(fmt.Sprintf("the Gateway's address %s does not answer from here: forwarding a port", host))
-		return "", false
+	// The way to new proxies may open a moment after they are ready.
+	for deadline := time.Now().Add(addressWithin); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+		conn, err := (&net.Dialer{Deadline: deadline}).DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(listenerPort)))
+		if err == nil {
+			return host, conn.Close() == nil
+		}
 	}
-	return host, conn.Close() == nil
+	r.Say(fmt.Sprintf("the Gateway's address %s does not answer from here: forwarding a port", host))
+	return "", false
 }
+
+// addressWithin is how long the Gateway's address may take to answer.
+const addressWithin = 3 * time.Second
 
 // forward asks through a forwarded port.
 func (r *clusterRun) forward(ctx context.Context) error {
@@ -181,10 +187,14 @@ func (r *clusterRun) forward(ctx context.Context) error {
 func (r *clusterRun) next() {
 	fmt.Fprintf(r.Err, `
 What next?
-  egctl status -n %[1]s                            what is there, and how it is
-  egctl port-forward -n %[1]s gateway/%[2]s 8888:80     the gateway on this machine
-  kubectl edit -n %[1]s httproute %[3]s           change the route
-  egctl quickstart --cleanup                      take all of this away again
+  # What is there, and how it is
+  egctl status tree -n %[1]s
+  # The gateway on this machine
+  egctl port-forward -n %[1]s gateway/%[2]s 8888:80
+  # Change the route
+  kubectl edit -n %[1]s httproute %[3]s
+  # Take all of this away again
+  egctl quickstart --cleanup -n %[1]s
 `, r.Namespace, gatewayName, routeName)
 }
 

@@ -153,9 +153,5 @@ func (r *clusterRun) uninstall(ctx context.Context, n note) error {
 	if err := r.client.CoreV1().ConfigMaps(r.Controller).Delete(ctx, noteName, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete ConfigMap %s/%s: %w", r.Controller, noteName, err)
 	}
-	if err := r.install.Uninstall(ctx, removal, r.Timeout); err != nil {
-		return err
-	}
-	r.Say(fmt.Sprintf("release %s is uninstalled, and %d CustomResourceDefinitions are deleted", n.Release, len(removal.Definitions)))
-	return nil
+	return r.install.Uninstall(ctx, removal, r.Timeout)
 }

@@ -132,6 +132,22 @@ type Manager struct {
 	entries map[types.NamespacedName]*entry
 	// lead is nil while this replica does not lead.
 	lead *leadership
+	// owners are those of the controller's own Secrets.
+	owners []metav1.OwnerReference
+}
+
+// OwnedBy has the controller's own Secrets, when they are written next, go with
+// their owners: with the Deployment that an uninstallation removes, say.
+func (m *Manager) OwnedBy(owners []metav1.OwnerReference) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.owners = owners
+}
+
+func (m *Manager) ownOwners() []metav1.OwnerReference {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.owners
 }
 
 // entry is a leaf that is kept.

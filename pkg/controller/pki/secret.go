@@ -53,6 +53,9 @@ func (m *Manager) put(ctx context.Context, key types.NamespacedName, found *core
 		}
 	}
 	want.Labels = merged(merged(want.Labels, c.Labels), map[string]string{LabelKey: LabelValue})
+	if key == m.ca || key == m.server {
+		c.Owners = m.ownOwners()
+	}
 	if len(c.Owners) > 0 {
 		want.OwnerReferences = c.Owners
 	}
