@@ -43,6 +43,19 @@ func (e *election) run(ctx context.Context, lead func(context.Context) error) er
 	return nil
 }
 
+// always leads without asking others, until ctx ends. Nobody else could have more
+// luck, so what fails is tried again.
+func (e *election) always(ctx context.Context, lead func(context.Context) error) {
+	e.Leading(true)
+	defer e.Leading(false)
+	for ctx.Err() == nil {
+		if err := lead(ctx); err != nil && ctx.Err() == nil {
+			e.Logger.Error("cannot lead; it is tried again", "error", err)
+		}
+		sleep(ctx, e.Retry)
+	}
+}
+
 // term waits to be the leader, leads, and returns when lead has returned.
 func (e *election) term(ctx context.Context, lead func(context.Context) error) error {
 	ctx, resign := context.WithCancel(ctx)
