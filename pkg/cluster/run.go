@@ -137,7 +137,7 @@ func (p *parts) assemble() (err error) {
 		return err
 	}
 	p.control = controller.New(controller.Options{
-		Settings: s, Sources: []controller.Source{p.source}, Server: p.server, Infrastructure: p.infra, Reporter: p.writer,
+		Settings: s, Sources: []controller.Source{p.source, p.infra.Running()}, Server: p.server, Infrastructure: p.infra, Reporter: p.writer,
 		Updated: p.metrics.Updated, Logger: log(v1alpha1.LogComponentGatewayAPI),
 	})
 	return nil
@@ -159,7 +159,12 @@ func (p *parts) serveProxies(ctx context.Context) error {
 		return nil
 	case <-p.control.Ready():
 	}
-	p.infra.Complete()
+	if unlisted := p.source.Unlisted(); len(unlisted) == 0 {
+		p.infra.Complete()
+	} else {
+		p.o.Log.For(v1alpha1.LogComponentInfrastructure).Warn("it is not known which Gateways there are: what is left of those that are gone is not removed before the next start",
+			"missing", strings.Join(unlisted, ", "))
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", ":"+strconv.Itoa(XDSPort))
 	if err != nil {
 		return fmt.Errorf("listen for proxies: %w", err)
@@ -189,8 +194,8 @@ func (p *parts) lead(ctx context.Context) error {
 	}
 	elect(e, p.config)
 	if l := provider(p.config).LeaderElection; l != nil && ptr.Deref(l.Disable, false) {
-		e.Leading(true)
-		return lead(ctx)
+		e.always(ctx, lead)
+		return nil
 	}
 	return e.run(ctx, lead)
 }

@@ -119,7 +119,11 @@ func (i *Infrastructure) reconcile(ctx context.Context, k store.Key) error {
 	case want == nil:
 		return i.remove(ctx, k)
 	case want.Frozen != "", len(want.Ports) == 0:
-		// What runs goes on, for it may be wanted again as it is.
+		// What runs goes on, for it may be wanted again as it is, and has to go on
+		// proving who it is.
+		if i.o.Certificates != nil && len(i.watches.workloads(k)) > 0 {
+			return i.certificate(ctx, want)
+		}
 		return nil
 	}
 	objects, err := i.o.Render.Objects(want)
