@@ -76,24 +76,28 @@ func Ask(ctx context.Context, config *rest.Config, namespace string) ([]Proxy, e
 	return all, err
 }
 
-func ask(ctx context.Context, config *rest.Config, pod *core.Pod) (list []Proxy, err error) {
+func ask(ctx context.Context, config *rest.Config, pod *core.Pod) ([]Proxy, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	asked := make(chan error, 1)
+	type answer struct {
+		list []Proxy
+		err  error
+	}
+	asked := make(chan answer, 1)
 	forwarded := portforward.Forward(ctx, portforward.Options{
 		Config: config, Namespace: pod.Namespace, Target: portforward.Target{Kind: "pod", Name: pod.Name},
 		Ports: []portforward.Port{{Remote: strconv.Itoa(AdminPort)}}, Addresses: []string{"127.0.0.1"},
 		Ready: func(ports []portforward.ForwardedPort) {
 			go func() {
 				defer cancel()
-				list, err = get(ctx, "http://"+ports[0].Local.String()+Path)
-				asked <- err
+				list, err := get(ctx, "http://"+ports[0].Local.String()+Path)
+				asked <- answer{list, err}
 			}()
 		},
 	})
 	select {
-	case err := <-asked:
-		return list, err
+	case a := <-asked:
+		return a.list, a.err
 	default:
 		return nil, errors.Join(forwarded, context.Cause(ctx))
 	}
