@@ -15,15 +15,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/egctl/egctl/pkg/inspect/sync"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Ports of the controller: those of Envoy Gateway, which charts, network policies
 // and scrape configurations name.
 const (
-	XDSPort     = 18000
-	MetricsPort = 19001
-	ProbePort   = 8081
-	AdminPort   = 19000
+	XDSPort     = wellknown.XDSPort
+	MetricsPort = wellknown.MetricsPort
+	ProbePort   = wellknown.ProbePort
+	AdminPort   = wellknown.AdminPort
 )
 
 // farewell is how long a request may still take when the server is to end.

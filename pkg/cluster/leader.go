@@ -11,11 +11,13 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // LeaseName is the Lease that leaders hold: the name that Envoy Gateway uses, so
 // that the two never write at the same time during a change from one to the other.
-const LeaseName = "5b9825d2.gateway.envoyproxy.io"
+const LeaseName = wellknown.Lease
 
 // election says how the leader is chosen among the replicas.
 type election struct {

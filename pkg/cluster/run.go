@@ -32,6 +32,7 @@ import (
 	"github.com/egctl/egctl/pkg/inspect/sync"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // parts are what a controller in a cluster is made of.
@@ -200,14 +201,11 @@ func (p *parts) lead(ctx context.Context) error {
 	return e.run(ctx, lead)
 }
 
-// deployment is the controller's own.
-const deployment = "envoy-gateway"
-
 // adopt has what the controller makes for itself, its Secrets and its Lease, go with
 // its Deployment: who uninstalls that is to find nothing left. A controller without
 // a Deployment owns nothing.
 func (p *parts) adopt(ctx context.Context) error {
-	d, err := p.client.AppsV1().Deployments(p.o.Namespace).Get(ctx, deployment, metav1.GetOptions{})
+	d, err := p.client.AppsV1().Deployments(p.o.Namespace).Get(ctx, wellknown.Deployment, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -223,7 +221,7 @@ func (p *parts) adopt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.client.CoordinationV1().Leases(p.o.Namespace).Patch(ctx, LeaseName, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "envoy-gateway"})
+	_, err = p.client.CoordinationV1().Leases(p.o.Namespace).Patch(ctx, LeaseName, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: wellknown.FieldManager})
 	if err != nil {
 		return fmt.Errorf("have the Lease go with the Deployment: %w", err)
 	}

@@ -15,10 +15,11 @@ import (
 	ads "github.com/egctl/egctl/pkg/controller/xds"
 	"github.com/egctl/egctl/pkg/envoy"
 	"github.com/egctl/egctl/pkg/translate"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // ReadyPort is where proxies tell the kubelet that they have their configuration.
-const ReadyPort = 19003
+const ReadyPort = wellknown.ProxyReadyPort
 
 // Limits of requests to the API server a second, and at once, unless the
 // configuration says otherwise.

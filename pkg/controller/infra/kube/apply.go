@@ -21,13 +21,14 @@ import (
 	"github.com/egctl/egctl/pkg/controller/pki"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Field managers: what we want, and replicas on their way from us to an
 // autoscaler.
 const (
-	fieldManager    = "envoy-gateway"
-	handoverManager = "envoy-gateway-handover"
+	fieldManager    = wellknown.FieldManager
+	handoverManager = wellknown.FieldManager + "-handover"
 )
 
 // patience is how long the work on one fleet may take before it is given up for
