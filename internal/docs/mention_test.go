@@ -1,11 +1,14 @@
 package docs_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 
 	"github.com/egctl/egctl/internal/cli"
 )
@@ -76,7 +79,7 @@ func TestCommandsOfDocumentsParse(t *testing.T) {
 				cmd, args, err := cli.Root(cli.Streams{Getenv: os.Getenv}, "").Find(strings.Fields(m[1]))
 				if err != nil {
 					t.Errorf("%s: egctl %s: %v", page, m[1], err)
-				} else if err := cmd.ParseFlags(args); err != nil && !strings.Contains(m[1], "[flags]") {
+				} else if err := cmd.ParseFlags(args); err != nil && !errors.Is(err, pflag.ErrHelp) && !strings.Contains(m[1], "[flags]") {
 					t.Errorf("%s: egctl %s: %v", page, m[1], err)
 				}
 			}
