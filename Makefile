@@ -23,6 +23,8 @@ BENCHTIME ?= 1s
 EDITS ?= 300
 FUZZTIME ?= 30s
 CLUSTER ?=
+E2E ?=
+IMAGE ?= docker.io/egctl/egctl:$(VERSION)
 
 .PHONY: help
 help: ## Say what there is
@@ -59,10 +61,22 @@ cluster-up: envoy ## Start a real Kubernetes for tests (Linux, root); see test/c
 cluster-down: ## Stop it and remove all that it had
 	cd test/cluster && go run ./cmd/cluster down $(CLUSTER)
 
+# Ends in a cluster of its own; EGCTL_E2E_KEEP=1 keeps that for the next run. E2E are
+# flags of go test, such as -run=TestQuickstart.
+.PHONY: e2e
+e2e: envoy ## Prove on a real Kubernetes what egctl promises (Linux, root); see test/e2e
+	cd test/e2e && CGO_ENABLED=0 go test -timeout 40m -v $(E2E) .
+
+.PHONY: image
+image: ## Make the container image, as dist/egctl.tar
+	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o dist/image/egctl ./cmd/egctl
+	cd test/cluster && go run ./cmd/image -program ../../dist/image/egctl -o ../../dist/egctl.tar $(IMAGE)
+
 .PHONY: lint
 lint: ## Run golangci-lint (the first time builds it: a few minutes)
 	$(GOLANGCI_LINT) run ./...
 	cd test/cluster && $(GOLANGCI_LINT) run ./...
+	cd test/e2e && $(GOLANGCI_LINT) run ./...
 
 # Each line of figures goes into docs/performance.md. Alone on the machine, this
 # takes about seven minutes; BENCHTIME=1x is a quick look.

@@ -19,32 +19,47 @@ func (c *Cluster) DialContext(ctx context.Context, network, address string) (net
 	if _, err := netip.ParseAddrPort(address); err != nil {
 		return nil, fmt.Errorf("dial %s in cluster %s: %w", address, c.o.Name, err)
 	}
+	return within(c, func() (net.Conn, error) { return new(net.Dialer).DialContext(ctx, network, address) })
+}
+
+// Listen listens within the cluster's network namespace, for a server of the
+// calling process that commands and pods are to reach.
+func (c *Cluster) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	return within(c, func() (net.Listener, error) { return new(net.ListenConfig).Listen(ctx, network, address) })
+}
+
+// within makes a socket in the cluster's network namespace.
+func within[S any](c *Cluster, makeIt func() (S, error)) (S, error) {
 	type result struct {
-		conn net.Conn
-		err  error
+		socket S
+		err    error
 	}
 	done := make(chan result, 1)
 	go func() {
 		// A socket is of the namespace that its thread is in when it is made, and
 		// stays so. The thread ends with this goroutine, which does not unlock it.
 		runtime.LockOSThread()
-		conn, err := dialIn(ctx, c.Netns(), network, address)
-		done <- result{conn, err}
+		var r result
+		if r.err = enter(c.Netns()); r.err == nil {
+			r.socket, r.err = makeIt()
+		}
+		done <- r
 	}()
 	r := <-done
-	return r.conn, r.err
+	return r.socket, r.err
 }
 
-func dialIn(ctx context.Context, netns, network, address string) (net.Conn, error) {
+// enter moves the thread into the network namespace.
+func enter(netns string) error {
 	ns, err := os.Open(netns)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer ns.Close()
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-		return nil, fmt.Errorf("enter network namespace %s: %w", netns, err)
+		return fmt.Errorf("enter network namespace %s: %w", netns, err)
 	}
-	return new(net.Dialer).DialContext(ctx, network, address)
+	return nil
 }
 
 // RESTConfig makes a client of any network namespace the cluster's administrator.
