@@ -91,6 +91,7 @@ func (p *parts) assemble() (err error) {
 		Bootstrap: func(f *translate.Fleet) (string, error) { return bootstrap(p.o, p.config, f) },
 		CABundle:  p.pki.CABundle,
 	}
+	s.CheckProxy = checkProxy(renders)
 	certificates := infra.Certificates(p.pki)
 	if tokens {
 		certificates = nil

@@ -1,8 +1,11 @@
 package cluster
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -13,8 +16,10 @@ import (
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/api/v1alpha1"
+	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
 	source "github.com/egctl/egctl/pkg/controller/source/kube"
 	"github.com/egctl/egctl/pkg/envoy"
+	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 )
 
@@ -148,4 +153,24 @@ func memoryLimit(p *v1alpha1.EnvoyProxySpec) int64 {
 		return 0
 	}
 	return container.Resources.Limits.Memory().Value()
+}
+
+// checkProxy returns a function that says why no proxies can be run with a spec,
+// whatever their Gateway. It renders them for one that is made up.
+func checkProxy(c render.Config) func(*v1alpha1.EnvoyProxySpec) error {
+	c.CABundle = nil // it changes, and is no matter of the spec
+	fleet := translate.Fleet{Key: store.ID{Kind: store.Gateway, Namespace: c.Namespace, Name: "any"}.Key()}
+	return func(s *v1alpha1.EnvoyProxySpec) error {
+		f := fleet
+		f.Parameters = s
+		if _, err := c.Bootstrap(&f); err != nil {
+			// Without the name of the fleet.
+			return cmp.Or(errors.Unwrap(err), err)
+		}
+		if _, err := c.Objects(&f); err != nil {
+			n := c.Names(&f)
+			return errors.New(strings.ReplaceAll(err.Error(), " "+n.Namespace+"/"+n.Resource, ""))
+		}
+		return nil
+	}
 }

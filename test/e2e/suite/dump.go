@@ -22,7 +22,7 @@ func (s *Suite) Dump(t *testing.T, namespace string) {
 	}{
 		{"pods.txt", 30, []string{"get", "pods", "-A", "-o", "wide"}},
 		{"gateways.yaml", 0, []string{"get", "gatewayclasses,gateways,envoyproxies", "-n", namespace, "-o", "yaml"}},
-		{"status.txt", 30, []string{"egctl", "status", "all", "-n", namespace, "-v"}},
+		{"status.txt", 30, []string{"eg", "status", "all", "-n", namespace, "-v"}},
 		{"namespace.yaml", 0, []string{"get", "all,httproutes,endpointslices", "-n", namespace, "-o", "yaml"}},
 		{"system.yaml", 0, []string{"get", "all,configmaps,leases", "-n", SystemNamespace, "-o", "yaml"}},
 		{"events.txt", 20, []string{"get", "events", "-A", "--sort-by=.metadata.creationTimestamp"}},

@@ -1,0 +1,39 @@
+package cluster
+
+import (
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/egctl/egctl/api/v1alpha1"
+	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
+	"github.com/egctl/egctl/pkg/translate"
+)
+
+// TestCheckProxy sees mistakes that only rendering finds, and says nothing of the
+// Gateway that was made up to find them.
+func TestCheckProxy(t *testing.T) {
+	o, c := Options{Namespace: "system", ClusterDomain: "cluster.local"}, &v1alpha1.EnvoyGateway{}
+	check := checkProxy(render.Config{
+		Namespace: o.Namespace, ClusterDomain: o.ClusterDomain, ProxyImage: ProxyImage, ShutdownManagerImage: "egctl", Command: []string{"egctl"},
+		Bootstrap: func(f *translate.Fleet) (string, error) { return bootstrap(o, c, f) },
+	})
+	for spec, want := range map[string]string{
+		"{}": "",
+		"bootstrap: {type: Merge, value: 'stats_flush_interval: 1s'}":                                                                    "",
+		"bootstrap: {type: Merge, value: 'stats_flush_interval: 0s'}":                                                                    "spec.bootstrap: not a bootstrap of Envoy: invalid Bootstrap.StatsFlushInterval: value must be inside range [1ms, 5m0s)",
+		"provider: {type: Kubernetes, kubernetes: {envoyDeployment: {patch: {type: StrategicMerge, value: {metadata: {name: other}}}}}}": "EnvoyProxy: patch of Deployment: it changes name or namespace",
+	} {
+		s := &v1alpha1.EnvoyProxySpec{}
+		if err := yaml.UnmarshalStrict([]byte(spec), s); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := check(s); err != nil {
+			got = err.Error()
+		}
+		if len(got) < len(want) || got[:len(want)] != want || want == "" && got != "" {
+			t.Errorf("%s:\n got %q\nwant %q", spec, got, want)
+		}
+	}
+}
