@@ -42,12 +42,12 @@ func TestQuickstartByHelm(t *testing.T) {
 			s.Run(t, "kubectl", "wait", "--timeout=2m", "-n", suite.SystemNamespace, "deployment/envoy-gateway", "--for=condition=Available")
 
 			apply(t, s, "apply", quickstart)
+			address := s.Programmed(t, "default", "eg")
 			service := strings.TrimSpace(s.Run(t, "kubectl", "get", "svc", "-n", suite.SystemNamespace,
 				"--selector="+suite.OwnedBy("default", "eg"), "-o", "jsonpath={.items[0].metadata.name}"))
 			if want := "envoy-default-eg-e41e7b31"; service != want {
 				t.Errorf("the proxy's Service is %q, want %q, which scripts may name", service, want)
 			}
-			address := s.Programmed(t, "default", "eg")
 			if r := s.Answers(t, 30*time.Second, address+":80", "www.example.com", "/get", 200); r.Echo.Path != "/get" || r.Echo.Namespace != "default" {
 				t.Errorf("the echo server saw %+v", r.Echo)
 			}

@@ -21,8 +21,11 @@ import (
 // but with a second replica to take over.
 const Defaults = "deployment: {replicas: 2}\n"
 
-// nothing is what is installed at first.
-const nothing = "\x00"
+// What is installed at first, and what may be after a test of the installation.
+const (
+	nothing = "\x00"
+	unknown = "\x01"
+)
 
 // ControllerSelector finds the controller's pods, ProxySelector those of all
 // proxies.
@@ -41,6 +44,7 @@ func (s *Suite) Installed(t *testing.T, values string, flags ...string) {
 		if err := s.uninstall(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		s.installed = unknown
 		if err := s.install(t.Context(), values, flags...); err != nil {
 			t.Fatal(err)
 		}
@@ -57,6 +61,7 @@ func (s *Suite) Uninstalled(t *testing.T) {
 	if err := s.uninstall(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	s.installed = unknown
 }
 
 func (s *Suite) install(ctx context.Context, values string, flags ...string) error {
