@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,20 +35,20 @@ const (
 )
 
 // Installed sees to it that egctl is installed with these values (YAML), by egctl
-// install. Tests that want the same share one installation.
-func (s *Suite) Installed(t *testing.T, values string) {
+// install with these flags. Tests that want the same share one installation.
+func (s *Suite) Installed(t *testing.T, values string, flags ...string) {
 	t.Helper()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if s.installed != values {
+	if want := strings.Join(append(flags, values), "\x00"); s.installed != want {
 		if err := s.uninstall(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		s.installed = unknown
-		if err := s.install(t.Context(), values); err != nil {
+		if err := s.install(t.Context(), values, flags...); err != nil {
 			t.Fatal(err)
 		}
-		s.installed = values
+		s.installed = want
 	}
 }
 
@@ -63,8 +64,8 @@ func (s *Suite) Uninstalled(t *testing.T) {
 	s.installed = unknown
 }
 
-func (s *Suite) install(ctx context.Context, values string) error {
-	args := []string{"install", "--timeout", "2m"}
+func (s *Suite) install(ctx context.Context, values string, flags ...string) error {
+	args := append([]string{"install", "--timeout", "2m"}, flags...)
 	if values != "" {
 		file := filepath.Join(s.Dir, "values.yaml")
 		if err := os.WriteFile(file, []byte(values), 0o644); err != nil {
