@@ -6,14 +6,15 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 
 	"github.com/egctl/egctl/pkg/envoy"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Where a proxy in a cluster finds the controller, and itself.
 const (
-	clusterXDSHost   = "envoy-gateway.envoy-gateway-system.svc.cluster.local"
-	clusterXDSPort   = 18000
+	clusterXDSHost   = wellknown.Deployment + "." + wellknown.Namespace + ".svc.cluster.local"
+	clusterXDSPort   = wellknown.XDSPort
 	clusterAdminHost = "127.0.0.1"
-	clusterAdminPort = 19000
+	clusterAdminPort = wellknown.ProxyAdminPort
 )
 
 // clusterBootstrap is what the proxies of a Gateway start with in a cluster, but

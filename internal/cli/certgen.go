@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/egctl/egctl/pkg/controller/pki"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // certgenOptions are of a command that Envoy Gateway's manifests run as a job. The
@@ -63,7 +64,7 @@ func (o *certgenOptions) Run(ctx context.Context) error {
 	}
 	namespace := o.Getenv("ENVOY_GATEWAY_NAMESPACE")
 	if namespace == "" {
-		namespace = "envoy-gateway-system"
+		namespace = wellknown.Namespace
 	}
 	m, err := pki.New(pki.Options{
 		Client: client, Namespace: namespace, ClusterDomain: o.Getenv("KUBERNETES_CLUSTER_DOMAIN"),

@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/egctl/egctl/pkg/cluster"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 type controllerOptions struct {
@@ -54,7 +55,7 @@ func (o *controllerOptions) Complete(*cobra.Command, []string) error {
 	if err != nil {
 		host = "egctl"
 	}
-	o.namespace = value("ENVOY_GATEWAY_NAMESPACE", "envoy-gateway-system")
+	o.namespace = value("ENVOY_GATEWAY_NAMESPACE", wellknown.Namespace)
 	o.domain = value("KUBERNETES_CLUSTER_DOMAIN", "cluster.local")
 	o.pod = value("ENVOY_POD_NAME", host)
 	return nil

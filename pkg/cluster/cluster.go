@@ -51,58 +51,65 @@ var errReload = errors.New("the configuration has changed")
 func Run(ctx context.Context, o Options) error {
 	m := metrics.New()
 	m.Clients()
-	current := config.Default()
-	if o.ConfigFile != "" {
-		loaded, warnings, err := config.Load(o.ConfigFile)
-		if err != nil {
+	work := func(ctx context.Context, c *v1alpha1.EnvoyGateway) error {
+		o.Log.configure(c)
+		return run(ctx, o, c, m)
+	}
+	if o.ConfigFile == "" {
+		return work(ctx, config.Default())
+	}
+	file := config.NewFile(o.ConfigFile)
+	current, warnings, err := file.Load()
+	if err != nil {
+		return err
+	}
+	o.Log.configure(current)
+	o.Log.warn(warnings)
+	for {
+		next, err := untilReload(ctx, file, current, o.Log, work)
+		if next == nil {
 			return err
 		}
-		current = loaded
-		o.Log.configure(current)
-		o.Log.warn(warnings)
-	}
-	for {
-		next, err := runUntilReload(ctx, o, current, m)
-		if !errors.Is(err, errReload) {
-			return err
+		if err != nil {
+			o.Log.For(v1alpha1.LogComponentDefault).Error("with the old configuration something failed at the end", "error", err)
 		}
 		current = next
 	}
 }
 
-// runUntilReload returns errReload and the new configuration when there is one.
-func runUntilReload(ctx context.Context, o Options, current *v1alpha1.EnvoyGateway, m *metrics.Metrics) (next *v1alpha1.EnvoyGateway, err error) {
-	o.Log.configure(current)
-	log := o.Log.For(v1alpha1.LogComponentDefault)
+// untilReload works with a configuration until the file has another, which it
+// returns, or until ctx or the work ends; nil then.
+func untilReload(ctx context.Context, file *config.File, current *v1alpha1.EnvoyGateway, log *Log, work func(context.Context, *v1alpha1.EnvoyGateway) error) (next *v1alpha1.EnvoyGateway, err error) {
+	say := log.For(v1alpha1.LogComponentDefault)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	followed := make(chan struct{})
 	go func() {
 		defer close(followed)
-		if o.ConfigFile == "" {
-			return
-		}
-		err := config.Watch(ctx, o.ConfigFile, func(changed *v1alpha1.EnvoyGateway, warnings []string, err error) {
+		err := file.Watch(ctx, func(changed *v1alpha1.EnvoyGateway, warnings []string, err error) {
 			switch {
 			case err != nil:
-				log.Error("the new configuration cannot be used; the old one stays in force", "error", err)
-			case next == nil && !reflect.DeepEqual(changed, current):
-				o.Log.warn(warnings)
-				log.Info("starting again with the new configuration")
+				say.Error("the new configuration cannot be used; the old one stays in force", "error", err)
+			case next != nil: // and now there is a newer one
+				log.warn(warnings)
+				next = changed
+			case !reflect.DeepEqual(changed, current):
+				log.warn(warnings)
+				say.Info("starting again with the new configuration")
 				next = changed
 				cancel(errReload)
 			}
 		})
 		if err != nil && ctx.Err() == nil {
-			log.Error("configuration is no longer followed", "error", err)
+			say.Error("configuration is no longer followed", "error", err)
 		}
 	}()
-	err = run(ctx, o, current, m)
+	err = work(ctx, current)
 	cause := context.Cause(ctx)
 	cancel(nil)
 	<-followed
 	if errors.Is(cause, errReload) {
-		return next, errors.Join(err, errReload)
+		return next, err
 	}
 	return nil, err
 }

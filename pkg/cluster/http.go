@@ -15,33 +15,43 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/egctl/egctl/pkg/inspect/sync"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Ports of the controller: those of Envoy Gateway, which charts, network policies
 // and scrape configurations name.
 const (
-	XDSPort     = 18000
-	MetricsPort = 19001
-	ProbePort   = 8081
-	AdminPort   = 19000
+	XDSPort     = wellknown.XDSPort
+	MetricsPort = wellknown.MetricsPort
+	ProbePort   = wellknown.ProbePort
+	AdminPort   = wellknown.AdminPort
 )
 
-// listenAndServe serves HTTP until ctx ends.
+// farewell is how long a request may still take when the server is to end.
+const farewell = time.Second
+
+// listenAndServe serves HTTP until ctx ends. Nothing of it is left when it returns:
+// with another configuration the process goes on.
 func listenAndServe(ctx context.Context, what, address string, handler http.Handler) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", what, err)
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer close(over)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 		defer cancel()
-		_ = server.Shutdown(grace) // who is still there is cut off when the process ends
+		if server.Shutdown(grace) != nil {
+			_ = server.Close() // who is still there is cut off
+		}
 	})
-	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		stop()
 		return fmt.Errorf("serve %s on %s: %w", what, address, err)
 	}
+	<-over
 	return nil
 }
 

@@ -11,11 +11,13 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // LeaseName is the Lease that leaders hold: the name that Envoy Gateway uses, so
 // that the two never write at the same time during a change from one to the other.
-const LeaseName = "5b9825d2.gateway.envoyproxy.io"
+const LeaseName = wellknown.Lease
 
 // election says how the leader is chosen among the replicas.
 type election struct {
@@ -41,6 +43,19 @@ func (e *election) run(ctx context.Context, lead func(context.Context) error) er
 		sleep(ctx, e.Retry)
 	}
 	return nil
+}
+
+// always leads without asking others, until ctx ends. Nobody else could have more
+// luck, so what fails is tried again.
+func (e *election) always(ctx context.Context, lead func(context.Context) error) {
+	e.Leading(true)
+	defer e.Leading(false)
+	for ctx.Err() == nil {
+		if err := lead(ctx); err != nil && ctx.Err() == nil {
+			e.Logger.Error("cannot lead; it is tried again", "error", err)
+		}
+		sleep(ctx, e.Retry)
+	}
 }
 
 // term waits to be the leader, leads, and returns when lead has returned.

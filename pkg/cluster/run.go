@@ -32,6 +32,7 @@ import (
 	"github.com/egctl/egctl/pkg/inspect/sync"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // parts are what a controller in a cluster is made of.
@@ -138,7 +139,7 @@ func (p *parts) assemble() (err error) {
 		return err
 	}
 	p.control = controller.New(controller.Options{
-		Settings: s, Sources: []controller.Source{p.source}, Server: p.server, Infrastructure: p.infra, Reporter: p.writer,
+		Settings: s, Sources: []controller.Source{p.source, p.infra.Running()}, Server: p.server, Infrastructure: p.infra, Reporter: p.writer,
 		Updated: p.metrics.Updated, Logger: log(v1alpha1.LogComponentGatewayAPI),
 	})
 	return nil
@@ -160,7 +161,12 @@ func (p *parts) serveProxies(ctx context.Context) error {
 		return nil
 	case <-p.control.Ready():
 	}
-	p.infra.Complete()
+	if unlisted := p.source.Unlisted(); len(unlisted) == 0 {
+		p.infra.Complete()
+	} else {
+		p.o.Log.For(v1alpha1.LogComponentInfrastructure).Warn("it is not known which Gateways there are: what is left of those that are gone is not removed before the next start",
+			"missing", strings.Join(unlisted, ", "))
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", ":"+strconv.Itoa(XDSPort))
 	if err != nil {
 		return fmt.Errorf("listen for proxies: %w", err)
@@ -190,20 +196,17 @@ func (p *parts) lead(ctx context.Context) error {
 	}
 	elect(e, p.config)
 	if l := provider(p.config).LeaderElection; l != nil && ptr.Deref(l.Disable, false) {
-		e.Leading(true)
-		return lead(ctx)
+		e.always(ctx, lead)
+		return nil
 	}
 	return e.run(ctx, lead)
 }
-
-// deployment is the controller's own.
-const deployment = "envoy-gateway"
 
 // adopt has what the controller makes for itself, its Secrets and its Lease, go with
 // its Deployment: who uninstalls that is to find nothing left. A controller without
 // a Deployment owns nothing.
 func (p *parts) adopt(ctx context.Context) error {
-	d, err := p.client.AppsV1().Deployments(p.o.Namespace).Get(ctx, deployment, metav1.GetOptions{})
+	d, err := p.client.AppsV1().Deployments(p.o.Namespace).Get(ctx, wellknown.Deployment, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -219,7 +222,7 @@ func (p *parts) adopt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.client.CoordinationV1().Leases(p.o.Namespace).Patch(ctx, LeaseName, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "envoy-gateway"})
+	_, err = p.client.CoordinationV1().Leases(p.o.Namespace).Patch(ctx, LeaseName, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: wellknown.FieldManager})
 	if err != nil {
 		return fmt.Errorf("have the Lease go with the Deployment: %w", err)
 	}

@@ -20,10 +20,11 @@ import (
 	"github.com/egctl/egctl/pkg/envoy"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // ReadyPort is where proxies tell the kubelet that they have their configuration.
-const ReadyPort = 19003
+const ReadyPort = wellknown.ProxyReadyPort
 
 // Limits of requests to the API server a second, and at once, unless the
 // configuration says otherwise.

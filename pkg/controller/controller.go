@@ -168,10 +168,12 @@ func (c *Controller) Run(ctx context.Context) error {
 				c.Submit(changes...)
 				once.Do(first.Done)
 			})
-			once.Do(first.Done)
+			// Before anybody could take what is known so far for all there is: what
+			// seems to be gone would be removed.
 			if err != nil && ctx.Err() == nil {
 				cancel(fmt.Errorf("source of objects: %w", err))
 			}
+			once.Do(first.Done)
 		}()
 	}
 	first.Wait()

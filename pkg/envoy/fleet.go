@@ -16,13 +16,14 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/egctl/egctl/api/v1alpha1"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Ports of a proxy in a cluster, and where it finds the controller's.
 const (
-	FleetXDSPort   = 18000
-	FleetAdminPort = 19000
-	FleetStatsPort = 19001
+	FleetXDSPort   = wellknown.XDSPort
+	FleetAdminPort = wellknown.ProxyAdminPort
+	FleetStatsPort = wellknown.ProxyMetricsPort
 )
 
 // Where a proxy in a cluster finds what is mounted into it.

@@ -13,11 +13,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/egctl/egctl/pkg/install/crd"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // managedBy marks the namespace that Apply made, so that Uninstall may remove it.
 const (
-	managedByLabel = "app.kubernetes.io/managed-by"
+	managedByLabel = wellknown.ManagedByLabel
 	managedBy      = "egctl"
 )
 

@@ -23,12 +23,13 @@ import (
 
 	"github.com/egctl/egctl/charts"
 	"github.com/egctl/egctl/pkg/install/crd"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Names that are used where nothing else is said.
 const (
 	// Namespace is that of the controller.
-	Namespace = "envoy-gateway-system"
+	Namespace = wellknown.Namespace
 	// Release is the name of the release.
 	Release = "eg"
 )

@@ -16,20 +16,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/install/crd"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // DefaultController is the controllerName that the chart configures.
-const DefaultController = "gateway.envoyproxy.io/gatewayclass-controller"
-
-// lease is that of the leader election.
-const lease = "5b9825d2.gateway.envoyproxy.io"
+const DefaultController = v1alpha1.GatewayControllerName
 
 // classFinalizer keeps a GatewayClass while it has Gateways. Only the controller
 // takes it off.
-const classFinalizer = "gateway-exists-finalizer.gateway.networking.k8s.io"
+const classFinalizer = gateway.GatewayClassFinalizerGatewaysExist
 
 // groups are those whose definitions the chart brings.
 var groups = []string{"gateway.networking.k8s.io", "gateway.networking.x-k8s.io", "gateway.envoyproxy.io"}
@@ -277,7 +277,7 @@ func (i *Installer) gone(ctx context.Context, r *Removal, timeout time.Duration)
 // leftovers removes what belongs to the controller and to no release.
 func (i *Installer) leftovers(ctx context.Context, r *Removal) error {
 	secrets := i.client.CoreV1().Secrets(i.o.Namespace)
-	list, err := secrets.List(ctx, metav1.ListOptions{LabelSelector: "control-plane=envoy-gateway"})
+	list, err := secrets.List(ctx, metav1.ListOptions{LabelSelector: wellknown.ControllerSelector})
 	if err != nil {
 		return fmt.Errorf("list the controller's certificates: %w", err)
 	}
@@ -286,9 +286,9 @@ func (i *Installer) leftovers(ctx context.Context, r *Removal) error {
 			return fmt.Errorf("delete Secret %s/%s: %w", s.Namespace, s.Name, err)
 		}
 	}
-	err = i.client.CoordinationV1().Leases(i.o.Namespace).Delete(ctx, lease, metav1.DeleteOptions{})
+	err = i.client.CoordinationV1().Leases(i.o.Namespace).Delete(ctx, wellknown.Lease, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("delete Lease %s/%s: %w", i.o.Namespace, lease, err)
+		return fmt.Errorf("delete Lease %s/%s: %w", i.o.Namespace, wellknown.Lease, err)
 	}
 	for _, name := range r.Classes {
 		if err := i.release(ctx, name); err != nil {

@@ -16,14 +16,15 @@ import (
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/inspect/proxies"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Ports that every proxy has beside those of its listeners.
 const (
-	AdminPort    = 19000 // Envoy's own interface, bound to the pod's loopback
-	MetricsPort  = 19001 // Prometheus
-	ShutdownPort = 19002 // the shutdown manager
-	ReadyPort    = 19003 // readiness
+	AdminPort    = wellknown.ProxyAdminPort
+	MetricsPort  = wellknown.ProxyMetricsPort
+	ShutdownPort = wellknown.ProxyShutdownPort
+	ReadyPort    = wellknown.ProxyReadyPort
 )
 
 func proxyPorts() map[string]uint16 {

@@ -14,6 +14,7 @@ import (
 	"github.com/egctl/egctl/pkg/inspect/proxies"
 	"github.com/egctl/egctl/pkg/install"
 	"github.com/egctl/egctl/pkg/install/crd"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // A quickstart that installs the controller leaves a note of that beside it, for
@@ -42,7 +43,7 @@ func (r *clusterRun) ensureController(ctx context.Context) error {
 		return err
 	}
 	// Without Helm, as by kubectl apply.
-	_, err = r.client.AppsV1().Deployments(r.Controller).Get(ctx, "envoy-gateway", metav1.GetOptions{})
+	_, err = r.client.AppsV1().Deployments(r.Controller).Get(ctx, wellknown.Deployment, metav1.GetOptions{})
 	if err == nil {
 		r.Say("the controller runs in namespace " + r.Controller)
 		return nil

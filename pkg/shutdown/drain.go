@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/egctl/egctl/pkg/envoy"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // DrainOptions say how to drain an Envoy. A zero duration is one; the defaults are
@@ -93,7 +94,7 @@ func (o *DrainOptions) drain(ctx context.Context) error {
 }
 
 // readyPort is that of the readiness listener, which the kubelet keeps asking.
-const readyPort = 19003
+const readyPort = wellknown.ProxyReadyPort
 
 func (o *DrainOptions) post(ctx context.Context, path string) error {
 	if _, err := o.Admin.Post(ctx, path); err != nil {

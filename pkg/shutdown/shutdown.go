@@ -18,6 +18,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Defaults, which are those of Envoy Gateway.
@@ -28,8 +30,8 @@ const (
 	// DefaultReadyFile is made when Envoy may end.
 	DefaultReadyFile = "/tmp/shutdown-ready"
 	// Port is where the Manager listens, AdminPort where Envoy's admin interface does.
-	Port      = 19002
-	AdminPort = 19000
+	Port      = wellknown.ProxyShutdownPort
+	AdminPort = wellknown.ProxyAdminPort
 )
 
 // Every second is often enough for a drain that takes ten.

@@ -103,8 +103,9 @@ func terminate(l *ir.Listener) *xds.ServerTLS {
 
 // tlsChains makes a chain for each TLSRoute of a listener, and for a TCPRoute
 // one for all names of the listener. Where two routes claim a name it is a
-// TLSRoute's, which chose it, before a TCPRoute's, and the older one's; and a name
-// that a more specific listener of the port has is left to that.
+// TLSRoute's, which chose it, before a TCPRoute's, then that of the route whose own
+// hostname is more specific, then the older one's; and a name that a more specific
+// listener of the port has is left to that.
 func tlsChains(c *incr.Context, fleet store.Key, l *listener) []xds.Chain {
 	var names []string
 	me, general := -1, false
@@ -118,30 +119,37 @@ func tlsChains(c *incr.Context, fleet store.Key, l *listener) []xds.Chain {
 			names = append(names, other.Hostname)
 		}
 	}
-	claimed := map[string]bool{}
+	claimed := map[string]claim{}
 	var chains []xds.Chain
-	routes := byAge(c, routesOn(c, l))
+	routes := slices.DeleteFunc(byAge(c, routesOn(c, l)), func(r attachedRoute) bool {
+		return l4Rule.Get(c, l4Key{r.Route, l4Protocol(&l.Listener)}).Refused
+	})
 	slices.SortStableFunc(routes, func(a, b attachedRoute) int {
 		return compareBool(a.Route.Kind != store.TLSRoute, b.Route.Kind != store.TLSRoute)
 	})
+	hostnames := func(r attachedRoute) []string {
+		if carriesHostnames(r.Route.Kind) {
+			return r.Hostnames
+		}
+		return []string{l.Hostname}
+	}
 	for _, r := range routes {
-		if l4Rule.Get(c, l4Key{r.Route, l4Protocol(&l.Listener)}).Refused {
-			continue
+		for _, h := range hostnames(r) {
+			rank := hostnameRank(routeNames.Get(c, r.Route), l.Hostname, cmp.Or(h, "*"))
+			if by, ok := claimed[h]; owner(names, h) == me && (!ok || rank > by.rank) {
+				claimed[h] = claim{r.Route, rank}
+			}
 		}
-		hostnames := r.Hostnames
-		if !carriesHostnames(r.Route.Kind) {
-			hostnames = []string{l.Hostname}
-		}
+	}
+	for _, r := range routes {
 		var own []string
 		everything := false
-		for _, h := range hostnames {
-			if owner(names, h) != me || claimed[h] {
-				continue
-			}
-			claimed[h] = true
-			if h == "" {
+		for _, h := range hostnames(r) {
+			switch {
+			case claimed[h].route != r.Route:
+			case h == "":
 				everything = true
-			} else {
+			default:
 				own = append(own, h)
 			}
 		}
@@ -161,7 +169,7 @@ func tlsChains(c *incr.Context, fleet store.Key, l *listener) []xds.Chain {
 		}
 		chains = append(chains, chain)
 	}
-	if general && !claimed[l.Hostname] {
+	if _, ok := claimed[l.Hostname]; general && !ok {
 		// The rest of this listener's names must not fall to a less specific
 		// listener ("listener isolation").
 		chains = append(chains, xds.Chain{
@@ -172,6 +180,12 @@ func tlsChains(c *incr.Context, fleet store.Key, l *listener) []xds.Chain {
 		})
 	}
 	return chains
+}
+
+// A claim is a route's to a server name of a listener.
+type claim struct {
+	route store.Key
+	rank  int // of the hostname by which the route claims it
 }
 
 // carrier returns the oldest accepted TCPRoute or UDPRoute on a listener:

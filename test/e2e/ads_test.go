@@ -19,8 +19,10 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/egctl/egctl/test/e2e/suite"
@@ -97,7 +99,7 @@ func fetch(t *testing.T, s *suite.Suite, c claim, wanted names, within time.Dura
 	for {
 		r, err := stream.Recv()
 		if err != nil {
-			if ctx.Err() != nil {
+			if code := status.Code(err); ctx.Err() != nil || code == codes.DeadlineExceeded {
 				err = nil
 			}
 			return got, err

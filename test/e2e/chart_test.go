@@ -30,6 +30,9 @@ func TestQuickstartByHelm(t *testing.T) {
 			t.Cleanup(func() {
 				if t.Failed() {
 					s.Dump(t, "default")
+					// The next run is not to find it.
+					_, err := s.TryIn(context.Background(), quickstart, "kubectl", "delete", "--ignore-not-found", "-f", "-")
+					t.Log("delete what is left: ", err)
 				}
 			})
 			repository := "oci://" + s.Registry(t) + "/egctl"
@@ -39,12 +42,12 @@ func TestQuickstartByHelm(t *testing.T) {
 			s.Run(t, "kubectl", "wait", "--timeout=2m", "-n", suite.SystemNamespace, "deployment/envoy-gateway", "--for=condition=Available")
 
 			apply(t, s, "apply", quickstart)
+			address := s.Programmed(t, "default", "eg")
 			service := strings.TrimSpace(s.Run(t, "kubectl", "get", "svc", "-n", suite.SystemNamespace,
 				"--selector="+suite.OwnedBy("default", "eg"), "-o", "jsonpath={.items[0].metadata.name}"))
 			if want := "envoy-default-eg-e41e7b31"; service != want {
 				t.Errorf("the proxy's Service is %q, want %q, which scripts may name", service, want)
 			}
-			address := s.Programmed(t, "default", "eg")
 			if r := s.Answers(t, 30*time.Second, address+":80", "www.example.com", "/get", 200); r.Echo.Path != "/get" || r.Echo.Namespace != "default" {
 				t.Errorf("the echo server saw %+v", r.Echo)
 			}
@@ -56,6 +59,24 @@ func TestQuickstartByHelm(t *testing.T) {
 			leavesOnlyCRDs(t, s)
 		})
 	}
+}
+
+// TestQuickstartWithoutLoadBalancer is egctl's own quickstart where no Service gets
+// an address: it asks through a forwarded port.
+func TestQuickstartWithoutLoadBalancer(t *testing.T) {
+	s := shared.Get(t)
+	s.Installed(t, suite.Defaults)
+	if err := s.Cluster.StopComponent(t.Context(), "loadbalancer"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Cluster.StartComponent(context.Background(), "loadbalancer"); err != nil {
+			t.Error(err)
+		}
+	})
+	namespace := s.Namespace(t)
+	s.Run(t, "egctl", "quickstart", "--once", "-n", namespace) // which fails unless the answer is right
+	s.Run(t, "egctl", "quickstart", "--cleanup", "-n", namespace)
 }
 
 // apply gives kubectl a manifest. What a quickstart's file refers to is served at

@@ -3,7 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -19,11 +19,13 @@ func logLevel(site *suite.Site, level string) func(context.Context) error {
 			return err
 		}
 		for _, c := range d.Spec.Template.Spec.Containers {
-			if i := slices.Index(c.Args, "--log-level"); i >= 0 && i+1 < len(c.Args) {
-				if c.Args[i+1] == level {
+			for _, arg := range c.Args {
+				if have, ok := strings.CutPrefix(arg, "--log-level"); ok {
+					if have = strings.Trim(have, "= "); have != level {
+						return fmt.Errorf("its log level is %q", have)
+					}
 					return nil
 				}
-				return fmt.Errorf("its log level is %s", c.Args[i+1])
 			}
 		}
 		return fmt.Errorf("no container has a log level")

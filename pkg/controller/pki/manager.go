@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Names of the Secrets in the controller's namespace.
@@ -23,8 +25,8 @@ const (
 
 // LabelKey and LabelValue mark the Secrets that this package may change.
 const (
-	LabelKey   = "control-plane"
-	LabelValue = "envoy-gateway"
+	LabelKey   = wellknown.ControllerLabel
+	LabelValue = wellknown.ControllerLabelValue
 )
 
 // Defaults of [Options].

@@ -11,14 +11,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // ErrForeign says that a Secret of the name that is needed belongs to somebody else.
 var ErrForeign = errors.New("it lacks the label " + LabelKey + "=" + LabelValue +
 	", so it is somebody else's and is left alone; delete it, or label it to have it replaced")
-
-// fieldManager is the name under which everything in a cluster is written.
-const fieldManager = "envoy-gateway"
 
 // get reads a Secret; nil: there is none.
 func (m *Manager) get(ctx context.Context, key types.NamespacedName) (*corev1.Secret, error) {
@@ -70,7 +69,7 @@ func (m *Manager) put(ctx context.Context, key types.NamespacedName, found *core
 		}
 	}
 	if found == nil {
-		made, err := secrets.Create(ctx, want, metav1.CreateOptions{FieldManager: fieldManager})
+		made, err := secrets.Create(ctx, want, metav1.CreateOptions{FieldManager: wellknown.FieldManager})
 		if err != nil {
 			return nil, fmt.Errorf("make Secret %s: %w", key, err)
 		}
@@ -80,7 +79,7 @@ func (m *Manager) put(ctx context.Context, key types.NamespacedName, found *core
 		(Client{Owners: found.OwnerReferences}).equal(Client{Owners: want.OwnerReferences}) {
 		return found, nil
 	}
-	written, err := secrets.Update(ctx, want, metav1.UpdateOptions{FieldManager: fieldManager})
+	written, err := secrets.Update(ctx, want, metav1.UpdateOptions{FieldManager: wellknown.FieldManager})
 	if err != nil {
 		return nil, fmt.Errorf("write Secret %s: %w", key, err)
 	}

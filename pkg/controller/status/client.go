@@ -21,11 +21,12 @@ import (
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/store"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // fieldManager is the name under which the API server notes what is ours. It is
 // Envoy Gateway's, so that one takes over from the other.
-const fieldManager = "envoy-gateway"
+const fieldManager = wellknown.FieldManager
 
 const timeout = 20 * time.Second
 

@@ -19,10 +19,12 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
 	streaming "k8s.io/streaming/pkg/httpstream"
+
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Selector selects the pods of controllers.
-const Selector = "control-plane=envoy-gateway"
+const Selector = wellknown.ControllerSelector
 
 // Version is what a controller says of itself, under the names that Envoy
 // Gateway's egctl prints.
@@ -76,7 +78,7 @@ func Versions(ctx context.Context, config *rest.Config, warn func(format string,
 // controller is the container that runs it.
 func controller(p *core.Pod) core.Container {
 	for _, c := range p.Spec.Containers {
-		if c.Name == "envoy-gateway" {
+		if c.Name == wellknown.Deployment {
 			return c
 		}
 	}

@@ -16,19 +16,21 @@ import (
 	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 	typedgateway "sigs.k8s.io/gateway-api/pkg/client/clientset/versioned/typed/apis/v1"
+
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Labels of a fleet's objects.
 const (
-	OwningGatewayName      = "gateway.envoyproxy.io/owning-gateway-name"
-	OwningGatewayNamespace = "gateway.envoyproxy.io/owning-gateway-namespace"
+	OwningGatewayName      = wellknown.OwningGatewayNameLabel
+	OwningGatewayNamespace = wellknown.OwningGatewayNamespaceLabel
 	// OwningGatewayClass is that of a fleet that serves all Gateways of a class.
-	OwningGatewayClass = "gateway.envoyproxy.io/owning-gatewayclass"
+	OwningGatewayClass = wellknown.OwningGatewayClassLabel
 )
 
 // DefaultControllerNamespace is where the controller is installed, and the
 // proxies with it, unless told otherwise.
-const DefaultControllerNamespace = "envoy-gateway-system"
+const DefaultControllerNamespace = wellknown.Namespace
 
 // Client is how the cluster is read.
 type Client struct {

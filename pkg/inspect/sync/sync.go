@@ -18,18 +18,16 @@ import (
 
 	"github.com/egctl/egctl/pkg/inspect/proxies"
 	"github.com/egctl/egctl/pkg/portforward"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Path is where the admin interface of a controller tells of the proxies that are
 // connected to it.
 const Path = "/api/proxies"
 
-// controllers selects the pods of controllers.
-const controllers = "control-plane=envoy-gateway"
-
 // AdminPort is that of a controller's admin interface, unless its configuration
 // says otherwise.
-const AdminPort = 19000
+const AdminPort = wellknown.AdminPort
 
 // Proxy is how far a connected proxy is.
 type Proxy struct {
@@ -54,7 +52,7 @@ func Ask(ctx context.Context, config *rest.Config, namespace string) ([]Proxy, e
 	if err != nil {
 		return nil, fmt.Errorf("client of the cluster: %w", err)
 	}
-	pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: controllers})
+	pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: wellknown.ControllerSelector})
 	if err != nil {
 		return nil, fmt.Errorf("list controllers in namespace %s: %w", namespace, err)
 	}
@@ -76,24 +74,28 @@ func Ask(ctx context.Context, config *rest.Config, namespace string) ([]Proxy, e
 	return all, err
 }
 
-func ask(ctx context.Context, config *rest.Config, pod *core.Pod) (list []Proxy, err error) {
+func ask(ctx context.Context, config *rest.Config, pod *core.Pod) ([]Proxy, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	asked := make(chan error, 1)
+	type answer struct {
+		list []Proxy
+		err  error
+	}
+	asked := make(chan answer, 1)
 	forwarded := portforward.Forward(ctx, portforward.Options{
 		Config: config, Namespace: pod.Namespace, Target: portforward.Target{Kind: "pod", Name: pod.Name},
 		Ports: []portforward.Port{{Remote: strconv.Itoa(AdminPort)}}, Addresses: []string{"127.0.0.1"},
 		Ready: func(ports []portforward.ForwardedPort) {
 			go func() {
 				defer cancel()
-				list, err = get(ctx, "http://"+ports[0].Local.String()+Path)
-				asked <- err
+				list, err := get(ctx, "http://"+ports[0].Local.String()+Path)
+				asked <- answer{list, err}
 			}()
 		},
 	})
 	select {
-	case err := <-asked:
-		return list, err
+	case a := <-asked:
+		return a.list, a.err
 	default:
 		return nil, errors.Join(forwarded, context.Cause(ctx))
 	}

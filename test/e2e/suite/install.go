@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,8 +21,11 @@ import (
 // but with a second replica to take over.
 const Defaults = "deployment: {replicas: 2}\n"
 
-// nothing is what is installed at first.
-const nothing = "\x00"
+// What is installed at first, and what may be after a test of the installation.
+const (
+	nothing = "\x00"
+	unknown = "\x01"
+)
 
 // ControllerSelector finds the controller's pods, ProxySelector those of all
 // proxies.
@@ -31,19 +35,20 @@ const (
 )
 
 // Installed sees to it that egctl is installed with these values (YAML), by egctl
-// install. Tests that want the same share one installation.
-func (s *Suite) Installed(t *testing.T, values string) {
+// install with these flags. Tests that want the same share one installation.
+func (s *Suite) Installed(t *testing.T, values string, flags ...string) {
 	t.Helper()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if s.installed != values {
+	if want := strings.Join(append(flags, values), "\x00"); s.installed != want {
 		if err := s.uninstall(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.install(t.Context(), values); err != nil {
+		s.installed = unknown
+		if err := s.install(t.Context(), values, flags...); err != nil {
 			t.Fatal(err)
 		}
-		s.installed = values
+		s.installed = want
 	}
 }
 
@@ -56,10 +61,11 @@ func (s *Suite) Uninstalled(t *testing.T) {
 	if err := s.uninstall(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	s.installed = unknown
 }
 
-func (s *Suite) install(ctx context.Context, values string) error {
-	args := []string{"install", "--timeout", "2m"}
+func (s *Suite) install(ctx context.Context, values string, flags ...string) error {
+	args := append([]string{"install", "--timeout", "2m"}, flags...)
 	if values != "" {
 		file := filepath.Join(s.Dir, "values.yaml")
 		if err := os.WriteFile(file, []byte(values), 0o644); err != nil {
@@ -101,7 +107,7 @@ func (s *Suite) clean(ctx context.Context) error {
 		return err
 	}
 	for _, ns := range namespaces.Items {
-		if err := s.Kube.CoreV1().Namespaces().Delete(ctx, ns.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		if err := s.removeNamespace(ctx, ns.Name); err != nil {
 			return err
 		}
 	}

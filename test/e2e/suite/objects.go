@@ -42,11 +42,33 @@ func (s *Suite) Namespace(t *testing.T) string {
 		if t.Failed() {
 			s.Dump(t, name)
 		}
-		if err := s.Kube.CoreV1().Namespaces().Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+		if err := s.removeNamespace(context.Background(), name); err != nil {
 			t.Error(err)
 		}
 	})
 	return name
+}
+
+// removeNamespace deletes Gateways first and waits for proxies beside them. For the
+// API server waits with the rest until all pods are gone, and after a pod that may
+// take minutes to end it looks again when half of these have passed.
+func (s *Suite) removeNamespace(ctx context.Context, name string) error {
+	err := s.Gateways.GatewayV1().Gateways(name).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	_ = Poll(ctx, 40*time.Second, func(ctx context.Context) error {
+		pods, err := s.Kube.CoreV1().Pods(name).List(ctx, metav1.ListOptions{LabelSelector: ProxySelector})
+		if err == nil && len(pods.Items) > 0 {
+			err = errors.New("proxies are there")
+		}
+		return err
+	}) // they go with the namespace, late
+	err = s.Kube.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
 
 // Apply makes the objects of a manifest what it says; those that say no namespace

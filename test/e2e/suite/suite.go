@@ -8,6 +8,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -51,6 +53,8 @@ type Suite struct {
 
 	mapper *restmapper.DeferredDiscoveryRESTMapper
 	keep   bool
+	// lock is held while this process has the cluster.
+	lock *flock.Flock
 
 	mutex     sync.Mutex
 	installed string
@@ -59,6 +63,10 @@ type Suite struct {
 
 // Shared is the suite of a test package, started by the first test that needs it.
 type Shared struct {
+	// Name is that of the cluster, and in capitals a part of the variables that say
+	// otherwise: EGCTL_NAME_CLUSTER, EGCTL_NAME_KEEP. Default: e2e.
+	Name string
+
 	once  sync.Once
 	suite *Suite
 	err   error
@@ -75,14 +83,14 @@ func (h *Shared) Get(t *testing.T) *Suite {
 		t.Skip("SKIPPED, nothing was tested end to end: ", why)
 	}
 	// Not the test's context: the suite outlives it.
-	h.once.Do(func() { h.suite, h.err = start(context.Background()) })
+	h.once.Do(func() { h.suite, h.err = start(context.Background(), cmp.Or(h.Name, "e2e")) })
 	if h.err != nil {
 		t.Fatal(h.err)
 	}
 	return h.suite
 }
 
-// Close removes what Get started, unless EGCTL_E2E_KEEP=1 says to keep the cluster
+// Close removes what Get started, unless EGCTL_NAME_KEEP=1 says to keep the cluster
 // for the next run.
 func (h *Shared) Close() error {
 	if h.suite == nil {
@@ -103,11 +111,9 @@ func unavailable() string {
 	return ""
 }
 
-func start(ctx context.Context) (*Suite, error) {
-	name := os.Getenv("EGCTL_E2E_CLUSTER")
-	if name == "" {
-		name = "e2e"
-	}
+func start(ctx context.Context, name string) (*Suite, error) {
+	variable := "EGCTL_" + strings.ToUpper(name)
+	name = cmp.Or(os.Getenv(variable+"_CLUSTER"), name)
 	_, file, _, ok := runtime.Caller(0)
 	if !ok || !filepath.IsAbs(file) {
 		return nil, errors.New("where is this checkout? test binaries built with -trimpath do not know")
@@ -118,10 +124,14 @@ func start(ctx context.Context) (*Suite, error) {
 	}
 	s := &Suite{
 		Root: filepath.Join(filepath.Dir(file), "..", "..", ".."), Dir: filepath.Join(cache, "run", name),
-		keep: os.Getenv("EGCTL_E2E_KEEP") == "1", installed: nothing,
+		keep: os.Getenv(variable+"_KEEP") == "1", installed: nothing,
 	}
 	if err := os.MkdirAll(filepath.Join(s.Dir, "bin"), 0o755); err != nil {
 		return nil, err
+	}
+	s.lock = flock.New(s.Dir + ".lock")
+	if free, err := s.lock.TryLock(); err != nil || !free {
+		return nil, errors.Join(fmt.Errorf("another run has the cluster %s; EGCTL_E2E_CLUSTER names one for this run", name), err)
 	}
 	o := cluster.Options{Name: name, Envoy: os.Getenv("EGCTL_ENVOY"), Progress: os.Stderr}
 	group, building := errgroup.WithContext(ctx)

@@ -21,20 +21,22 @@ import (
 	"github.com/egctl/egctl/pkg/controller/pki"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Field managers: what we want, and replicas on their way from us to an
 // autoscaler.
 const (
-	fieldManager    = "envoy-gateway"
-	handoverManager = "envoy-gateway-handover"
+	fieldManager    = wellknown.FieldManager
+	handoverManager = wellknown.FieldManager + "-handover"
 )
 
 // patience is how long the work on one fleet may take before it is given up for
 // the time being.
 const patience = time.Minute
 
-// objectName names an object of a fleet, whose namespace is the fleet's.
+// objectName names an object of a fleet, whose namespace is the fleet's or, of the
+// mark, the Gateway's.
 type objectName struct {
 	kind schema.GroupVersionKind
 	name string
@@ -119,7 +121,11 @@ func (i *Infrastructure) reconcile(ctx context.Context, k store.Key) error {
 	case want == nil:
 		return i.remove(ctx, k)
 	case want.Frozen != "", len(want.Ports) == 0:
-		// What runs goes on, for it may be wanted again as it is.
+		// What runs goes on, for it may be wanted again as it is, and has to go on
+		// proving who it is.
+		if i.o.Certificates != nil && len(i.watches.workloads(k)) > 0 {
+			return i.certificate(ctx, want)
+		}
 		return nil
 	}
 	objects, err := i.o.Render.Objects(want)

@@ -92,6 +92,11 @@ type Infrastructure struct {
 
 	mu     sync.Mutex
 	fleets map[store.Key]*fleet
+	// running are fleets of GatewayClasses that were reported though nobody wanted
+	// them; see [Infrastructure.Running].
+	running map[store.Key]bool
+	// unsure says that it was not known in time which fleets of classes run.
+	unsure bool
 	// applies is the queue of the present leadership; nil: another replica leads.
 	applies workqueue.TypedRateLimitingInterface[store.Key]
 }
@@ -125,7 +130,7 @@ func New(o Options) (*Infrastructure, error) {
 		return nil, fmt.Errorf("client of the infrastructure: %w", err)
 	}
 	i := &Infrastructure{
-		o: o, client: client, fleets: map[store.Key]*fleet{},
+		o: o, client: client, fleets: map[store.Key]*fleet{}, running: map[store.Key]bool{},
 		synced: make(chan struct{}), complete: make(chan struct{}),
 		reports: workqueue.NewTyped[store.Key](),
 	}
@@ -172,7 +177,8 @@ func (i *Infrastructure) Want(key store.Key, want *translate.Fleet) {
 		if f == nil {
 			return
 		}
-		if f.reported != nil {
+		if f.reported != nil || i.running[key] {
+			delete(i.running, key)
 			i.o.Submit(store.Delete(translate.InfrastructureKey(key)))
 		}
 		if i.applies == nil {

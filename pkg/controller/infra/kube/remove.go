@@ -28,11 +28,8 @@ func (i *Infrastructure) remove(ctx context.Context, k store.Key) error {
 	namespace, resource := i.o.Render.FleetNamespace(k), i.o.Render.FleetResource(k)
 	if i.o.Certificates != nil {
 		i.o.Certificates.Forget(namespace, resource)
-		begin := time.Now()
-		err := i.client.Resource(secrets).Namespace(namespace).Delete(ctx, resource, metav1.DeleteOptions{})
-		if err != nil && !apierrors.IsNotFound(err) {
-			i.observe(Write{Delete: true, Kind: "Secret", Namespace: namespace, Name: resource, Took: time.Since(begin), Err: err})
-			return fmt.Errorf("delete Secret %s/%s: %w", namespace, resource, err)
+		if err := i.removeSecret(ctx, k, namespace, resource); err != nil {
+			return err
 		}
 	}
 	// By labels rather than by what the watches show, which may be of before.
@@ -46,6 +43,11 @@ func (i *Infrastructure) remove(ctx context.Context, k store.Key) error {
 			errs = append(errs, fmt.Errorf("delete each %s of %s in %s: %w", kind.Kind, translate.FleetName(k), namespace, err))
 		}
 	}
+	if mark := i.watches.get(objectName{render.ServiceAccount, render.MarkName(k)}, k.Namespace); mark != nil {
+		if err := i.delete(ctx, mark); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
@@ -53,6 +55,32 @@ func (i *Infrastructure) remove(ctx context.Context, k store.Key) error {
 	defer i.mu.Unlock()
 	if f := i.fleets[k]; f != nil && f.want == nil {
 		delete(i.fleets, k)
+	}
+	return nil
+}
+
+// removeSecret deletes the certificate of a fleet; a Secret of that name that is
+// somebody else's stays.
+func (i *Infrastructure) removeSecret(ctx context.Context, k store.Key, namespace, name string) error {
+	client := i.client.Resource(secrets).Namespace(namespace)
+	s, err := client.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
+	}
+	if !labels.SelectorFromSet(i.o.Render.StableLabels(k)).Matches(labels.Set(s.GetLabels())) {
+		return nil
+	}
+	begin := time.Now()
+	err = client.Delete(ctx, name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(s.GetUID()))})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // it is gone already
+	}
+	i.observe(Write{Delete: true, Kind: "Secret", Namespace: namespace, Name: name, Took: time.Since(begin), Err: err})
+	if err != nil {
+		return fmt.Errorf("delete Secret %s/%s: %w", namespace, name, err)
 	}
 	return nil
 }
@@ -143,6 +171,9 @@ func (i *Infrastructure) findOrphans() {
 		return
 	}
 	for k := range seen {
+		if k.Kind == store.GatewayClass && i.unsure {
+			continue
+		}
 		if i.fleets[k] == nil && (!i.o.Render.GatewayNamespaceMode || i.madeHere(k)) {
 			i.o.Logger.Info("removing what is left of a fleet", "fleet", translate.FleetName(k))
 			i.fleets[k] = &fleet{}

@@ -35,6 +35,10 @@ func (i *Infrastructure) report(k store.Key) {
 	i.mu.Lock()
 	f := i.fleets[k]
 	if f == nil || f.want == nil {
+		if i.running[k] && len(i.watches.workloads(k)) == 0 {
+			delete(i.running, k)
+			i.o.Submit(store.Delete(translate.InfrastructureKey(k)))
+		}
 		i.mu.Unlock()
 		return
 	}
@@ -53,6 +57,7 @@ func (i *Infrastructure) report(k store.Key) {
 		return
 	}
 	f.reported = &now
+	delete(i.running, k)
 	i.o.Submit(store.PutValue(translate.InfrastructureKey(k), now))
 }
 

@@ -84,6 +84,13 @@ func (c *crdWatch) gone(name string) bool {
 	return c.names != nil && !c.names[name]
 }
 
+// exists says that a CRD is known to exist.
+func (c *crdWatch) exists(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.names[name]
+}
+
 func (c *crdWatch) note(obj any, exists bool) {
 	name := obj.(metav1.Object).GetName()
 	c.mu.Lock()

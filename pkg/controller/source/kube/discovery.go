@@ -161,6 +161,9 @@ func (d *discovery) take(group string, content map[store.Kind]resource) bool {
 				certain = false
 				continue
 			}
+			if d.crds.exists(was.plural + "." + group) {
+				continue // and so do its objects, though they are not served just now
+			}
 			delete(d.missed, i.Kind)
 			delete(d.found, i.Kind)
 			news = true

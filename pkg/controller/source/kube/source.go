@@ -180,6 +180,33 @@ func (s *Source) Waiting() []string {
 	return out
 }
 
+// decisive says whether objects of a kind decide which proxies run, and how.
+func (s *Source) decisive(k store.Kind) bool {
+	switch k {
+	case store.GatewayClass, store.Gateway, store.EnvoyProxy:
+		return true
+	case store.Namespace:
+		return s.o.Scope.Selector != nil
+	default:
+		return false
+	}
+}
+
+// Unlisted names the places that count as empty because they could not be read,
+// though what is there decides which proxies run.
+func (s *Source) Unlisted() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []string
+	for p, w := range s.watchers {
+		if !w.listed && s.decisive(p.kind) {
+			out = append(out, p.String())
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // Resource returns the resource under which the API server serves a kind; false
 // while it does not.
 func (s *Source) Resource(k store.Kind) (schema.GroupVersionResource, bool) {
@@ -269,7 +296,7 @@ func (s *Source) reconcile(ctx context.Context) {
 		case r != w.resource:
 			// The same objects in another version: what is known stays known.
 			w.cancel()
-			s.start(ctx, p, r, w.known)
+			s.start(ctx, p, r, w.known).listed = w.listed
 		}
 	}
 	for p, r := range wanted {
@@ -293,12 +320,13 @@ func (s *Source) reconcile(ctx context.Context) {
 	}
 }
 
-func (s *Source) start(ctx context.Context, p place, r resource, known map[store.Key]string) {
+func (s *Source) start(ctx context.Context, p place, r resource, known map[store.Key]string) *watcher {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &watcher{source: s, place: p, resource: r, known: known, cancel: cancel, ctx: ctx}
 	s.watchers[p] = w
 	s.o.Logger.Debug("watching", "what", p.String(), "version", r.version)
 	go w.run()
+	return w
 }
 
 // pass hands changes on, now or when the gate opens. s.mu is held, so that

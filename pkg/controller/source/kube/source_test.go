@@ -6,11 +6,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	core "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -158,6 +161,67 @@ func TestKindsComeAndGo(t *testing.T) {
 	f.serve(v1)
 	f.list(t, routes, route)
 	f.want(t, "+a/web")
+}
+
+// TestKindsStayWithTheirDefinition demands that a kind whose CRD exists is not taken
+// for gone while the API server does not serve it: its objects are still there.
+func TestKindsStayWithTheirDefinition(t *testing.T) {
+	f := newOffline(t, Scope{})
+	f.serve(v1)
+	f.list(t, services)
+	route := &gateway.HTTPRoute{}
+	route.Namespace, route.Name, route.ResourceVersion = "a", "web", "1"
+	f.list(t, routes, route)
+	f.want(t, "+a/web")
+	f.discovery.crds.names = map[string]bool{"httproutes.gateway.networking.k8s.io": true}
+	without := map[store.Kind]resource{store.Service: v1[store.Service]}
+	for range 3 * patience {
+		f.serve(without)
+		f.want(t)
+	}
+	f.discovery.crds.names = map[string]bool{}
+	f.serve(without)
+	f.want(t, "-a/web")
+}
+
+// TestDenied demands that a kind that may not be read counts as empty, but not one
+// without which nobody knows what is to run.
+func TestDenied(t *testing.T) {
+	forbidden := apierrors.NewForbidden(schema.GroupResource{}, "", nil)
+	gateways := place{kind: store.Gateway}
+	kinds := map[store.Kind]resource{store.Service: v1[store.Service], store.Gateway: {"v1", "gateways"}}
+	deny := func(f *offline, p place) {
+		f.mu.Lock()
+		w := f.watchers[p]
+		w.deniedSince = time.Now().Add(-denied)
+		f.mu.Unlock()
+		w.failed(forbidden)
+		f.reconcile(f.ctx)
+	}
+	f := newOffline(t, Scope{})
+	f.serve(kinds)
+	deny(f, services)
+	deny(f, gateways)
+	f.want(t)
+	if got := f.Waiting(); !slices.Equal(got, []string{"Gateway.gateway.networking.k8s.io"}) {
+		t.Errorf("waits for %q", got)
+	}
+	f.list(t, gateways)
+	if got := f.Unlisted(); len(f.emitted) != 1 || got != nil {
+		t.Errorf("after %q was emitted %q is not listed", f.emitted, got)
+	}
+
+	// One of several namespaces does not stop the others, but is remembered.
+	f = newOffline(t, Scope{Namespaces: []string{"a", "b"}})
+	f.serve(kinds)
+	for _, ns := range []string{"a", "b"} {
+		f.list(t, place{store.Service, ns})
+	}
+	f.list(t, place{store.Gateway, "a"})
+	deny(f, place{store.Gateway, "b"})
+	if got := f.Unlisted(); len(f.emitted) != 1 || !slices.Equal(got, []string{"Gateway.gateway.networking.k8s.io in namespace b"}) {
+		t.Errorf("after %q was emitted %q is not listed", f.emitted, got)
+	}
 }
 
 // TestSelectedNamespaces demands that objects come and go with the labels of

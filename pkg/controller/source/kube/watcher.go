@@ -40,9 +40,10 @@ type watcher struct {
 	client rest.Interface
 	// known are the resource versions of the objects that were handed on.
 	known map[store.Key]string
-	// synced says that what existed was listed, or counts as empty.
-	synced      bool
-	deniedSince time.Time
+	// synced says that what existed was listed, or counts as empty; listed, that it
+	// was listed.
+	synced, listed bool
+	deniedSince    time.Time
 }
 
 var _ cache.ReflectorStore = (*watcher)(nil)
@@ -158,7 +159,7 @@ func (w *watcher) Replace(objs []any, _ string) error {
 				changes = append(changes, w.drop(k)...)
 			}
 		}
-		w.deniedSince = time.Time{}
+		w.deniedSince, w.listed = time.Time{}, true
 		w.source.troubles.over(w.place.String())
 		w.settle()
 		return changes
@@ -202,11 +203,22 @@ func (w *watcher) failed(err error) {
 		if w.place.namespace != "" {
 			role = "Role"
 		}
-		s.troubles.report(w.place.String(), "not permitted to list and watch "+w.place.String()+", which counts as having none", err,
+		consequence := ", which counts as having none"
+		if w.essential() {
+			consequence = ", without which nothing can be served"
+		}
+		s.troubles.report(w.place.String(), "not permitted to list and watch "+w.place.String()+consequence, err,
 			fmt.Sprintf("allow get, list and watch of %s in the %s of the controller", schema.GroupResource{Group: w.place.kind.Group, Resource: w.resource.plural}, role))
 	}
-	w.settle()
+	if !w.essential() {
+		w.settle()
+	}
 }
+
+// essential says that the objects of the place decide what runs at all, and how:
+// to take them for none would have running proxies changed or removed. One
+// namespace of several that may not be read is not to stop all others.
+func (w *watcher) essential() bool { return w.place.namespace == "" && w.source.decisive(w.place.kind) }
 
 // listWatch makes requests for the reflector, and its objects what the store
 // expects.

@@ -8,18 +8,19 @@ import (
 
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Labels that every object of a fleet carries. Dashboards and scripts of users
 // of Envoy Gateway select by them.
 const (
-	NameLabel      = "app.kubernetes.io/name"
-	ComponentLabel = "app.kubernetes.io/component"
-	ManagedByLabel = "app.kubernetes.io/managed-by"
+	NameLabel      = wellknown.NameLabel
+	ComponentLabel = wellknown.ComponentLabel
+	ManagedByLabel = wellknown.ManagedByLabel
 
-	OwningGatewayNameLabel      = "gateway.envoyproxy.io/owning-gateway-name"
-	OwningGatewayNamespaceLabel = "gateway.envoyproxy.io/owning-gateway-namespace"
-	OwningGatewayClassLabel     = "gateway.envoyproxy.io/owning-gatewayclass"
+	OwningGatewayNameLabel      = wellknown.OwningGatewayNameLabel
+	OwningGatewayNamespaceLabel = wellknown.OwningGatewayNamespaceLabel
+	OwningGatewayClassLabel     = wellknown.OwningGatewayClassLabel
 )
 
 // ManagedBy is the value of [ManagedByLabel].

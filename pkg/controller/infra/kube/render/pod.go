@@ -18,16 +18,17 @@ import (
 
 	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/translate"
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // Ports of a proxy's pod that are not a listener's.
 const (
 	// MetricsPort answers /stats/prometheus.
-	MetricsPort = 19001
+	MetricsPort = wellknown.ProxyMetricsPort
 	// ShutdownPort is the shutdown manager's.
-	ShutdownPort = 19002
+	ShutdownPort = wellknown.ProxyShutdownPort
 	// ReadyPort answers /ready once Envoy serves what it was sent, until it drains.
-	ReadyPort = 19003
+	ReadyPort = wellknown.ProxyReadyPort
 )
 
 // EnvoyContainer is the container of a proxy's pod that carries the traffic.

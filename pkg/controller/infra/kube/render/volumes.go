@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
+	"github.com/egctl/egctl/pkg/controller/identity"
 	"github.com/egctl/egctl/pkg/envoy"
 )
 
@@ -48,7 +49,7 @@ const TokenVolume = "sa-token"
 
 // Audience is whom the tokens of proxies in GatewayNamespace mode are meant for.
 func (c *Config) Audience() string {
-	return "envoy-gateway." + c.Namespace + ".svc." + c.ClusterDomain
+	return identity.Audience(c.Namespace, c.ClusterDomain)
 }
 
 func (c *Config) ownMounts() []corev1.VolumeMount {

@@ -1,0 +1,124 @@
+package conformance
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/egctl/egctl/test/e2e/suite"
+)
+
+// TestConformance runs the suite for each way that egctl can be installed: with the
+// Gateway API's CRDs of either channel, and with proxies in either namespace. Each
+// writes its report, unless EGCTL_CONFORMANCE_RUN chooses tests.
+func TestConformance(t *testing.T) {
+	for _, mode := range []struct{ name, values string }{
+		{"default", ""},
+		{"gateway-namespace", "config: {envoyGateway: {provider: {kubernetes: {deploy: {type: GatewayNamespace}}}}}\n"},
+	} {
+		for _, channel := range []string{"experimental", "standard"} {
+			t.Run(channel+"-"+mode.name, func(t *testing.T) {
+				s := shared.Get(t)
+				s.Installed(t, mode.values, "--channel", channel, "--allow-crd-risk", "channel,field-loss")
+				tidy(t, s)
+				s.Apply(t, suite.SystemNamespace, suite.EnvoyProxyManifest(class, small)+suite.ClassManifest(class,
+					"  parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: "+class+", namespace: "+suite.SystemNamespace+"}"))
+				run(t, s, channel, mode.name)
+			})
+		}
+	}
+}
+
+// small makes proxies ask for little. The suite has thirty Gateways and more at a
+// time: by default a node of two cores has no room for their proxies, and they would
+// wait for each other.
+const small = `provider:
+  type: Kubernetes
+  kubernetes: {envoyDeployment: {container: {resources: {requests: {cpu: 10m, memory: 64Mi}}}}}
+`
+
+// run runs the suite inside the cluster's network.
+func run(t *testing.T, s *suite.Suite, channel, mode string) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	chosen := os.Getenv("EGCTL_CONFORMANCE_RUN")
+	pattern, report := "^TestInside$", ""
+	if chosen == "" {
+		report = filepath.Join(s.Root, "conformance", channel+"-"+mode+"-report.yaml")
+	} else {
+		pattern += "/" + chosen
+	}
+	deadline, ok := t.Deadline()
+	if !ok {
+		deadline = time.Now().Add(time.Hour)
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), deadline.Add(-time.Minute))
+	defer cancel()
+	cmd := s.Cluster.Command(ctx, program, "-test.run="+pattern, "-test.parallel="+flag.Lookup("test.parallel").Value.String(),
+		fmt.Sprintf("-test.v=%t", testing.Verbose()), "-test.timeout=0")
+	// The end of its standard error says why it ended if nothing else does.
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
+	cmd.WaitDelay = 10 * time.Second
+	cmd.Env = append(cmd.Env, insideVariable+"=1", modeVariable+"="+mode, reportVariable+"="+report, versionVariable+"="+version(t, s))
+
+	watched := watchGateways(t, s)
+	cpu, began := controllerCPU(t, s), time.Now()
+	err = cmd.Run()
+	fmt.Printf("%s-%s: %.0f s, of which the controller was busy %.1f s; %s\n", channel, mode, time.Since(began).Seconds(),
+		controllerCPU(t, s)-cpu, watched())
+	if err != nil {
+		s.Dump(t, "gateway-conformance-infra")
+		t.Fatal(err)
+	}
+}
+
+// tidy removes what a run that was killed has left.
+func tidy(t *testing.T, s *suite.Suite) {
+	t.Helper()
+	suite.Eventually(t, 2*time.Minute, "nothing is left of an earlier run", func(ctx context.Context) error {
+		list, err := s.Kube.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		var left []string
+		for _, ns := range list.Items {
+			if !strings.HasPrefix(ns.Name, "gateway-conformance-") {
+				continue
+			}
+			left = append(left, ns.Name)
+			if err := s.Kube.CoreV1().Namespaces().Delete(ctx, ns.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+				return err
+			}
+		}
+		if len(left) > 0 {
+			return fmt.Errorf("namespaces %s", strings.Join(left, ", "))
+		}
+		return nil
+	})
+}
+
+// version is what the report says was tested.
+func version(t *testing.T, s *suite.Suite) string {
+	t.Helper()
+	if v := os.Getenv("VERSION"); v != "" {
+		return v
+	}
+	out, err := s.Try(t.Context(), "git", "-C", s.Root, "describe", "--tags", "--always", "--dirty")
+	if err != nil {
+		t.Logf("this checkout has no version: %v", err)
+	}
+	return cmp.Or(strings.TrimSpace(out), "unknown")
+}
