@@ -10,7 +10,7 @@ import (
 // the proxies' shutdown manager and the quickstart's backend. It is for the
 // architecture that the program was built for, and needs nothing writable.
 func Egctl(program string, refs ...string) (Spec, error) {
-	architecture, err := static(program)
+	architecture, err := staticFor(program)
 	if err != nil {
 		return Spec{}, err
 	}
@@ -39,9 +39,9 @@ func Egctl(program string, refs ...string) (Spec, error) {
 	}, nil
 }
 
-// static returns the architecture that a program is for, if it can run where
+// staticFor returns the architecture that a program is for, if it can run where
 // there is no other file.
-func static(program string) (string, error) {
+func staticFor(program string) (string, error) {
 	interpreter, _, err := dynamic(program)
 	if err != nil {
 		return "", err
