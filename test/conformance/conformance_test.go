@@ -60,6 +60,9 @@ func run(t *testing.T, s *suite.Suite, channel, mode string) {
 	pattern, report := "^TestInside$", ""
 	if chosen == "" {
 		report = filepath.Join(s.Root, "conformance", channel+"-"+mode+"-report.yaml")
+		if err := os.MkdirAll(filepath.Dir(report), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	} else {
 		pattern += "/" + chosen
 	}
