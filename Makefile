@@ -27,6 +27,10 @@ EDITS ?= 300
 FUZZTIME ?= 30s
 CLUSTER ?=
 E2E ?=
+# Which runs and which tests of make conformance, as patterns, and flags of go test.
+MODE ?=
+RUN ?=
+CONFORMANCE ?=
 IMAGE ?= docker.io/egctl/egctl:$(VERSION)
 
 .PHONY: help
@@ -75,6 +79,13 @@ cluster-down: ## Stop it and remove all that it had
 e2e: envoy ## Prove on a real Kubernetes what egctl promises (Linux, root); see test/e2e
 	cd test/e2e && go test -p 1 -timeout 40m $(E2E) ./...
 
+# Four runs of about ten minutes; see test/conformance. Without a package, go test
+# shows results as they come.
+.PHONY: conformance
+conformance: envoy ## Run the Gateway API's conformance suite (Linux, root); see test/conformance
+	cd test/conformance && CGO_ENABLED=0 EGCTL_CONFORMANCE_RUN='$(RUN)' VERSION='$(VERSION)' \
+	  go test -timeout 90m -parallel 4 -run 'TestConformance/$(MODE)' $(CONFORMANCE)
+
 .PHONY: image
 image: ## Make the container image, as dist/egctl-image.tar
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o dist/image/egctl ./cmd/egctl
@@ -106,6 +117,7 @@ lint: ## Run golangci-lint (the first time builds it: a few minutes)
 	$(GOLANGCI_LINT) run ./...
 	cd test/cluster && $(GOLANGCI_LINT) run ./...
 	cd test/e2e && $(GOLANGCI_LINT) run ./...
+	cd test/conformance && $(GOLANGCI_LINT) run ./...
 
 # Each line of figures goes into docs/performance.md. Alone on the machine, this
 # takes about seven minutes; BENCHTIME=1x is a quick look.

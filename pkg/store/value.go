@@ -20,7 +20,21 @@ var (
 	// RefusalKind says what Envoy refuses at present, under "Kind.name" of the
 	// object that it was made from.
 	RefusalKind = Kind{internalGroup, "Refusal"}
+	// BundleKind holds one object, the [Bundle].
+	BundleKind = Kind{internalGroup, "Bundle"}
 )
+
+// Bundle says which release of the Gateway API the CRDs of the cluster are from,
+// by their annotations gateway.networking.k8s.io/bundle-version and …/channel. A
+// store without one, such as of files, knows every field there is.
+type Bundle struct {
+	// Version is such as "v1.7.0", Channel "standard" or "experimental"; empty where
+	// a CRD does not say.
+	Version, Channel string
+}
+
+// BundleKey is where the Bundle is stored.
+func BundleKey() Key { return ID{Kind: BundleKind, Name: "gateway-api"}.Key() }
 
 // Value makes an immutable Go value an object of the store, so that functions
 // can read it and a change of it is a change like any other.

@@ -35,8 +35,12 @@ type Fleet struct {
 	// Labels and Annotations are those of the Gateways' spec.infrastructure. Where
 	// two of them differ the older Gateway's counts.
 	Labels, Annotations map[string]string
-	// Addresses are the IP addresses that the Gateways ask for.
-	Addresses []string
+	// Addresses are the IP addresses that the Gateways ask for, ClusterAddresses those
+	// that they ask for with routability Cluster.
+	Addresses, ClusterAddresses []string
+	// ClusterIP says that a Gateway asks for an address with routability Cluster, and
+	// ClusterIPOnly that none is to be reached at any other.
+	ClusterIP, ClusterIPOnly bool
 	// Parameters is the EnvoyProxy in force, merged; never nil.
 	Parameters *v1alpha1.EnvoyProxySpec
 	// ParametersNamespace is that of the EnvoyProxy, where what it names without a
@@ -135,6 +139,7 @@ func fleetListeners(c *incr.Context, fleet store.Key) []*listener {
 // route, does not change it.
 var fleet = incr.NewQuery("fleet", func(c *incr.Context, k store.Key) *Fleet {
 	f := &Fleet{Key: k, Gateways: fleetGateways.Get(c, k), Ports: fleetPorts.Get(c, k), Frozen: frozen(c, k), Parameters: fleetParameters(c, k), ParametersNamespace: parametersNamespace(c, k)}
+	others := false
 	for _, gw := range f.Gateways {
 		g, ok := managedGateway(c, gw)
 		if !ok {
@@ -148,11 +153,18 @@ var fleet = incr.NewQuery("fleet", func(c *incr.Context, k store.Key) *Fleet {
 			f.Labels, f.Annotations = underlay(f.Labels, infra.Labels), underlay(f.Annotations, infra.Annotations)
 		}
 		for _, a := range g.Spec.Addresses {
-			if isIP(a) && !slices.Contains(f.Addresses, a.Value) {
-				f.Addresses = append(f.Addresses, a.Value)
+			to := &f.Addresses
+			if inCluster(a) {
+				to = &f.ClusterAddresses
+			}
+			if isIP(a) && !slices.Contains(*to, a.Value) {
+				*to = append(*to, a.Value)
 			}
 		}
+		cluster, other := routabilities(g)
+		f.ClusterIP, others = f.ClusterIP || cluster, others || other
 	}
+	f.ClusterIPOnly = f.ClusterIP && !others
 	if class, ok := store.Get[*gateway.GatewayClass](c, classKey(f.Class)); ok {
 		f.ClassUID = class.UID
 	}
@@ -191,4 +203,22 @@ var fleetPorts = incr.NewQuery("fleet ports", func(c *incr.Context, fleet store.
 func isIP(a gateway.GatewaySpecAddress) bool {
 	_, err := netip.ParseAddr(a.Value)
 	return ptr.Deref(a.Type, gateway.IPAddressType) == gateway.IPAddressType && err == nil
+}
+
+func inCluster(a gateway.GatewaySpecAddress) bool {
+	return a.Routability == gateway.GatewayAddressRoutabilityCluster
+}
+
+// routabilities says whether a Gateway is to have addresses of the cluster, and
+// others. One that asks for none has the others.
+func routabilities(g *gateway.Gateway) (cluster, others bool) {
+	others = len(g.Spec.Addresses) == 0
+	for _, a := range g.Spec.Addresses {
+		if inCluster(a) {
+			cluster = true
+		} else {
+			others = true
+		}
+	}
+	return cluster, others
 }

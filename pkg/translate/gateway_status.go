@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/incr"
@@ -18,10 +19,14 @@ func classStatus(c *incr.Context, class *gateway.GatewayClass) (any, []issue) {
 		return nil, nil
 	}
 	issues := classIssues(c, store.KeyOf(class))
-	return &gateway.GatewayClassStatus{
+	status := &gateway.GatewayClassStatus{
 		Conditions:        []metav1.Condition{judge(accepted, issues, accepted, "the class is served by this controller", class.Generation)},
-		SupportedFeatures: supportedFeatures,
-	}, issues
+		SupportedFeatures: supportedFeatures(c),
+	}
+	if b, known := bundle(c); known {
+		status.Conditions = append(status.Conditions, supportedVersion(b, class.Generation))
+	}
+	return status, issues
 }
 
 // gatewayStatus judges a Gateway and its own listeners.
@@ -160,12 +165,19 @@ func gatewayProgrammed(c *incr.Context, k store.Key, g *gateway.Gateway, status 
 	v, known := store.Get[*store.Value[Infrastructure]](c, InfrastructureKey(fleetOf.Get(c, k)))
 	if known {
 		infra = v.V
+		cluster, others := routabilities(g)
 		for _, a := range infra.Addresses {
-			t := gateway.IPAddressType
-			if a.Hostname {
-				t = gateway.HostnameAddressType
+			if a.Cluster && !cluster || !a.Cluster && !others {
+				continue // another Gateway's of the fleet
 			}
-			status.Addresses = append(status.Addresses, gateway.GatewayStatusAddress{Type: &t, Value: a.Value})
+			out := gateway.GatewayStatusAddress{Type: ptr.To(gateway.IPAddressType), Value: a.Value}
+			if a.Hostname {
+				out.Type = ptr.To(gateway.HostnameAddressType)
+			}
+			if a.Cluster {
+				out.Routability = ptr.To(gateway.GatewayAddressRoutabilityCluster)
+			}
+			status.Addresses = append(status.Addresses, out)
 		}
 		if more := len(status.Addresses) - maxAddresses; more > 0 {
 			status.Addresses = status.Addresses[:maxAddresses]
@@ -187,7 +199,7 @@ func gatewayProgrammed(c *incr.Context, k store.Key, g *gateway.Gateway, status 
 		return no(gateway.GatewayReasonAddressNotUsable, infra.Unusable)
 	case infra.Failed:
 		return no(gateway.GatewayReasonNoResources, infra.Message)
-	case len(infra.Addresses) == 0:
+	case len(status.Addresses) == 0:
 		return no(gateway.GatewayReasonAddressNotAssigned, cmp.Or(infra.Message, "no address is assigned yet"))
 	case !infra.Ready:
 		return no(gateway.GatewayReasonNoResources, infra.Message)

@@ -90,7 +90,10 @@ type Infrastructure struct {
 type Address struct {
 	// Hostname says that Value is a DNS name rather than an IP address.
 	Hostname bool
-	Value    string
+	// Cluster says that it is the cluster IP of a Service, for Gateways that ask for
+	// one by routability Cluster.
+	Cluster bool
+	Value   string
 }
 
 // InfrastructureKey is where the Infrastructure of a fleet is stored.

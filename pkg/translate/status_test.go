@@ -171,3 +171,81 @@ endpoints:
 		}
 	}
 }
+
+// TestRoutability shows each Gateway the addresses of the scope that it asks for.
+func TestRoutability(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, addresses, want string }{
+		{"default", "", "192.0.2.1"},
+		{"cluster", "addresses: [{routability: Cluster}]", "10.96.0.9 Cluster"},
+		{"both", `addresses: [{routability: Cluster}, {value: 192.0.2.1}]`, "192.0.2.1, 10.96.0.9 Cluster"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := settings()
+			s.AssumeProgrammed = false
+			tr := translate.New(s)
+			for _, o := range decode(t, []byte(statusInput+"  "+c.addresses+"\n")) {
+				tr.Store.Apply(store.Put(o))
+			}
+			gw := store.ID{Kind: store.Gateway, Namespace: "default", Name: "eg"}.Key()
+			tr.Store.Apply(store.PutValue(translate.InfrastructureKey(gw), translate.Infrastructure{
+				Ready: true, Addresses: []translate.Address{{Value: "192.0.2.1"}, {Cluster: true, Value: "10.96.0.9"}},
+			}))
+			var got []string
+			for _, a := range tr.Update().Reports[gw].Status.(*gateway.GatewayStatus).Addresses {
+				text := a.Value
+				if a.Routability != nil {
+					text += " " + string(*a.Routability)
+				}
+				got = append(got, text)
+			}
+			if strings.Join(got, ", ") != c.want {
+				t.Errorf("addresses %v, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestBundle has a GatewayClass say whether the CRDs are of a release that is
+// supported, and claim no features whose fields they lack.
+func TestBundle(t *testing.T) {
+	t.Parallel()
+	tr := translate.New(settings())
+	for _, o := range decode(t, []byte(statusInput)) {
+		tr.Store.Apply(store.Put(o))
+	}
+	class := store.ID{Kind: store.GatewayClass, Name: "eg"}.Key()
+	var status *gateway.GatewayClassStatus
+	for _, c := range []struct {
+		bundle       *store.Bundle
+		condition    string
+		experimental bool
+	}{
+		{nil, "", true},
+		{&store.Bundle{Version: "v1.7.0", Channel: "standard"}, "True SupportedVersion", false},
+		{&store.Bundle{Version: "v1.7.0", Channel: "experimental"}, "True SupportedVersion", true},
+		{&store.Bundle{Version: "v1.7.3", Channel: "experimental"}, "True SupportedVersion", true},
+		{&store.Bundle{Version: "v1.2.1", Channel: "experimental"}, "True SupportedVersion", true},
+		{&store.Bundle{Version: "v1.8.0", Channel: "experimental"}, "False UnsupportedVersion", true},
+		{&store.Bundle{}, "False UnsupportedVersion", true},
+		{&store.Bundle{Version: "lately", Channel: "experimental"}, "False UnsupportedVersion", true},
+	} {
+		if c.bundle != nil {
+			tr.Store.Apply(store.PutValue(store.BundleKey(), *c.bundle))
+		}
+		if r, changed := tr.Update().Reports[class]; changed {
+			status = r.Status.(*gateway.GatewayClassStatus)
+		}
+		got := ""
+		if found := meta.FindStatusCondition(status.Conditions, string(gateway.GatewayClassConditionStatusSupportedVersion)); found != nil {
+			got = string(found.Status) + " " + found.Reason
+		}
+		has := func(name gateway.FeatureName) bool {
+			return slices.ContainsFunc(status.SupportedFeatures, func(f gateway.SupportedFeature) bool { return f.Name == name })
+		}
+		if got != c.condition || has("GatewayListenerFilters") != c.experimental || !has("HTTPRoute") || has("Mesh") {
+			t.Errorf("%+v: condition %q, features %v", c.bundle, got, status.SupportedFeatures)
+		}
+	}
+}

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/test/e2e/suite"
 )
@@ -33,6 +35,7 @@ func TestConformance(t *testing.T) {
 				tidy(t, s)
 				s.Apply(t, suite.SystemNamespace, suite.EnvoyProxyManifest(class, small)+suite.ClassManifest(class,
 					"  parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: "+class+", namespace: "+suite.SystemNamespace+"}"))
+				accepted(t, s)
 				run(t, s, channel, mode.name)
 			})
 		}
@@ -57,6 +60,9 @@ func run(t *testing.T, s *suite.Suite, channel, mode string) {
 	pattern, report := "^TestInside$", ""
 	if chosen == "" {
 		report = filepath.Join(s.Root, "conformance", channel+"-"+mode+"-report.yaml")
+		if err := os.MkdirAll(filepath.Dir(report), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	} else {
 		pattern += "/" + chosen
 	}
@@ -83,6 +89,21 @@ func run(t *testing.T, s *suite.Suite, channel, mode string) {
 		s.Dump(t, "gateway-conformance-infra")
 		t.Fatal(err)
 	}
+}
+
+// accepted waits until the GatewayClass has the status that the suite reads.
+func accepted(t *testing.T, s *suite.Suite) {
+	t.Helper()
+	suite.Eventually(t, time.Minute, "GatewayClass "+class+" is accepted", func(ctx context.Context) error {
+		c, err := s.Gateways.GatewayV1().GatewayClasses().Get(ctx, class, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if !meta.IsStatusConditionTrue(c.Status.Conditions, string(gatewayv1.GatewayClassConditionStatusAccepted)) {
+			return fmt.Errorf("conditions %s", suite.Conditions(c.Status.Conditions))
+		}
+		return nil
+	})
 }
 
 // tidy removes what a run that was killed has left.

@@ -23,7 +23,7 @@ const (
 // Types of conditions that are ours where a list is everybody's. One that is no
 // longer wanted goes.
 const (
-	classTypes    = "Accepted"
+	classTypes    = "Accepted SupportedVersion"
 	gatewayTypes  = "Accepted Programmed ResolvedRefs InsecureFrontendValidationMode"
 	setTypes      = "Accepted Programmed"
 	listenerTypes = "Accepted Programmed ResolvedRefs Conflicted OverlappingTLSConfig"

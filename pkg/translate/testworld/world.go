@@ -70,7 +70,7 @@ var makers = []struct {
 	{2, (*World).class}, {6, (*World).gateway}, {4, (*World).listenerSet}, {14, (*World).httpRoute}, {4, (*World).grpcRoute},
 	{4, (*World).tlsRoute}, {3, (*World).tcpRoute}, {3, (*World).udpRoute}, {6, (*World).service}, {8, (*World).slice},
 	{3, (*World).secret}, {2, (*World).configMap}, {3, (*World).grant}, {3, (*World).policy}, {2, (*World).namespace},
-	{3, (*World).envoyProxy}, {2, (*World).infrastructure}, {1, (*World).rejection}, {2, (*World).refusal},
+	{3, (*World).envoyProxy}, {2, (*World).infrastructure}, {1, (*World).rejection}, {2, (*World).refusal}, {1, (*World).bundle},
 }
 
 func (w *World) change() store.Change {
@@ -282,6 +282,10 @@ func (w *World) infrastructure() store.Object {
 func (w *World) rejection() store.Object {
 	k := translate.RejectionKey(store.ID{Kind: store.HTTPRoute, Namespace: w.ns(), Name: fmt.Sprintf("http%d", w.rng.IntN(6))}.Key())
 	return store.PutValue(k, translate.Rejection{Generation: int64(1 + w.rng.IntN(3)), Message: "no"}).Object
+}
+
+func (w *World) bundle() store.Object {
+	return store.PutValue(store.BundleKey(), store.Bundle{Version: pick(w, "v1.7.0", "v1.99.0", ""), Channel: pick(w, "standard", "experimental")}).Object
 }
 
 func (w *World) refusal() store.Object {

@@ -74,6 +74,28 @@ func addressesOf(s *corev1.Service, requested []string, nodes func() ([]corev1.N
 	return f
 }
 
+// withClusterIPs adds the cluster IPs of a Service where a Gateway asks for them by
+// routability Cluster, or has them in place of other addresses.
+func withClusterIPs(f *translate.Fleet, s *corev1.Service, found found) found {
+	if !f.ClusterIP {
+		return found
+	}
+	if f.ClusterIPOnly {
+		found.addresses = nil
+	}
+	ips := clusterIPs(s)
+	if room := maxAddresses - len(found.addresses); len(ips) > room {
+		found.cut, ips = found.cut+len(ips)-room, ips[:room]
+	}
+	for _, ip := range ips {
+		found.addresses = append(found.addresses, translate.Address{Cluster: true, Value: ip})
+	}
+	if found.unusable == "" {
+		found.unusable = missing(s, f.ClusterAddresses, ips)
+	}
+	return found
+}
+
 // requestedAddresses checks that a Service has what the Gateway asks for.
 func requestedAddresses(s *corev1.Service, requested []string) found {
 	has := s.Spec.ExternalIPs
@@ -86,16 +108,19 @@ func requestedAddresses(s *corev1.Service, requested []string) found {
 			f.addresses = append(f.addresses, translate.Address{Value: ip})
 		}
 	}
-	var missing []string
-	for _, r := range requested {
-		if !slices.ContainsFunc(has, func(ip string) bool { return sameIP(ip, r) }) {
-			missing = append(missing, r)
-		}
-	}
-	if len(missing) > 0 {
-		f.unusable = fmt.Sprintf("Service %s/%s has not got %s", s.Namespace, s.Name, strings.Join(missing, ", "))
-	}
+	f.unusable = missing(s, requested, has)
 	return f
+}
+
+// missing says which requested addresses a Service does not have; empty: none.
+func missing(s *corev1.Service, requested, has []string) string {
+	lacks := slices.DeleteFunc(slices.Clone(requested), func(r string) bool {
+		return slices.ContainsFunc(has, func(ip string) bool { return sameIP(ip, r) })
+	})
+	if len(lacks) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Service %s/%s has not got %s", s.Namespace, s.Name, strings.Join(lacks, ", "))
 }
 
 func sameIP(a, b string) bool {

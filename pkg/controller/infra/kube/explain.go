@@ -3,6 +3,7 @@ package kube
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,8 +29,8 @@ func (e *addressRefused) Unwrap() error { return e.err }
 // explain adds to the API server's refusal of an object which one it is and what
 // can be done about it.
 func explain(f *translate.Fleet, o *unstructured.Unstructured, err error) error {
-	if o.GroupVersionKind() == render.Service && len(f.Addresses) > 0 && refusesAddress(err) {
-		return &addressRefused{f.Addresses, fmt.Errorf("%s %s/%s: %w", o.GetKind(), o.GetNamespace(), o.GetName(), err)}
+	if o.GroupVersionKind() == render.Service && len(f.Addresses)+len(f.ClusterAddresses) > 0 && refusesAddress(err) {
+		return &addressRefused{slices.Concat(f.Addresses, f.ClusterAddresses), fmt.Errorf("%s %s/%s: %w", o.GetKind(), o.GetNamespace(), o.GetName(), err)}
 	}
 	remedy := ""
 	switch {

@@ -91,7 +91,7 @@ func (i *Infrastructure) look(f *translate.Fleet) translate.Infrastructure {
 	case service == nil:
 		return infra
 	}
-	found := addressesOf(service, f.Addresses, func() ([]corev1.Node, bool) { return i.nodes(f.Key, service) })
+	found := withClusterIPs(f, service, addressesOf(service, f.Addresses, func() ([]corev1.Node, bool) { return i.nodes(f.Key, service) }))
 	infra.Addresses, infra.Unusable = found.addresses, found.unusable
 	switch {
 	case len(infra.Addresses) == 0 && found.awaits != "":

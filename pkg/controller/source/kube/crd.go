@@ -12,6 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/gateway-api/pkg/consts"
+
+	"github.com/egctl/egctl/pkg/store"
 )
 
 // crdWatch notices that something happened to the CustomResourceDefinitions of a
@@ -19,13 +22,21 @@ import (
 type crdWatch struct {
 	client   metadata.ResourceInterface
 	happened func(group string)
-	trouble  func(error)
+	// bundle is told what the CRD of Gateways says of itself; nil: there is none.
+	bundle  func(*store.Bundle)
+	trouble func(error)
 
 	mu sync.Mutex
 	// names are the CRDs that exist, "plural.group"; nil while they cannot be
 	// watched.
 	names map[string]bool
+	// tried says that CRDs are known, or cannot be watched.
+	tried bool
 }
+
+// gatewayCRD speaks for all of the Gateway API: a release and channel are
+// installed as a whole.
+const gatewayCRD = "gateways.gateway.networking.k8s.io"
 
 var _ cache.ReflectorStore = (*crdWatch)(nil)
 
@@ -56,7 +67,7 @@ func (c *crdWatch) run(ctx context.Context) {
 		began := time.Now()
 		if err := r.ListAndWatchWithContext(ctx); err != nil && ctx.Err() == nil {
 			c.mu.Lock()
-			c.names = nil
+			c.names, c.tried = nil, true
 			c.mu.Unlock()
 			c.trouble(err)
 		}
@@ -75,6 +86,13 @@ func (c *crdWatch) sighted() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.names != nil
+}
+
+// settled says whether there is nothing to wait for.
+func (c *crdWatch) settled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tried
 }
 
 // gone says that a CRD is known not to exist.
@@ -101,7 +119,18 @@ func (c *crdWatch) note(obj any, exists bool) {
 		c.names[name] = true
 	}
 	c.mu.Unlock()
+	if name == gatewayCRD {
+		c.bundle(bundleOf(obj, exists))
+	}
 	c.tell(name)
+}
+
+func bundleOf(obj any, exists bool) *store.Bundle {
+	if !exists {
+		return nil
+	}
+	a := obj.(metav1.Object).GetAnnotations()
+	return &store.Bundle{Version: a[consts.BundleVersionAnnotation], Channel: a[consts.ChannelAnnotation]}
 }
 
 func (c *crdWatch) tell(name string) {
@@ -122,15 +151,21 @@ func (c *crdWatch) Delete(obj any) error { c.note(obj, false); return nil }
 // Replace implements cache.ReflectorStore. Something may have happened meanwhile
 // to any group, also to one that has no CRD left.
 func (c *crdWatch) Replace(objs []any, _ string) error {
-	c.trouble(nil)
 	names := make(map[string]bool, len(objs))
+	var bundle *store.Bundle
 	for _, obj := range objs {
-		names[obj.(metav1.Object).GetName()] = true
+		name := obj.(metav1.Object).GetName()
+		names[name] = true
+		if name == gatewayCRD {
+			bundle = bundleOf(obj, true)
+		}
 	}
+	c.bundle(bundle)
 	c.mu.Lock()
 	before := c.names
-	c.names = names
+	c.names, c.tried = names, true
 	c.mu.Unlock()
+	c.trouble(nil)
 	for _, set := range []map[string]bool{before, names} {
 		for name := range set {
 			c.tell(name)

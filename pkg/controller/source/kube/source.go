@@ -135,7 +135,17 @@ func New(o Options) (*Source, error) {
 			s.trouble(about, about+" fails", err, "")
 		}
 	}
+	s.discovery.crds.bundle = func(b *store.Bundle) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if b == nil {
+			s.pass([]store.Change{store.Delete(store.BundleKey())})
+		} else {
+			s.pass([]store.Change{store.PutValue(store.BundleKey(), *b)})
+		}
+	}
 	s.discovery.crds.trouble = func(err error) {
+		s.poke() // it may be what the start waits for
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err == nil {
@@ -307,6 +317,7 @@ func (s *Source) reconcile(ctx context.Context) {
 	if ns := s.watchers[place{kind: store.Namespace}]; s.o.Scope.Selector != nil && complete {
 		complete = ns != nil && ns.synced
 	}
+	complete = complete && s.discovery.crds.settled()
 	s.complete = complete
 	for _, w := range s.watchers {
 		complete = complete && w.synced

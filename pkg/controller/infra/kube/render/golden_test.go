@@ -32,6 +32,8 @@ type input struct {
 	Ports               []string
 	Labels, Annotations map[string]string
 	Addresses           []string
+	// ClusterAddresses are the Gateway's only ones.
+	ClusterAddresses []string
 	// Show restricts the output to kinds.
 	Show []string
 	Spec v1alpha1.EnvoyProxySpec
@@ -105,6 +107,7 @@ func (in input) fleet(t *testing.T) *translate.Fleet {
 	f := &translate.Fleet{
 		Class: "eg", ClassUID: "uid-of-class", GatewayUID: "uid-of-gateway",
 		Labels: in.Labels, Annotations: in.Annotations, Addresses: in.Addresses, Parameters: &in.Spec,
+		ClusterAddresses: in.ClusterAddresses, ClusterIP: len(in.ClusterAddresses) > 0, ClusterIPOnly: len(in.ClusterAddresses) > 0,
 	}
 	if namespace, name, ok := strings.Cut(in.Gateway, "/"); ok {
 		f.Key = store.ID{Kind: store.Gateway, Namespace: namespace, Name: name}.Key()

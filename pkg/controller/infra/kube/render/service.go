@@ -32,6 +32,9 @@ func (c *Config) service(f *translate.Fleet, n Names) *corev1.Service {
 		spec.LoadBalancerSourceRanges = s.LoadBalancerSourceRanges
 		spec.LoadBalancerIP = ptr.Deref(s.LoadBalancerIP, "")
 	}
+	if len(f.ClusterAddresses) > 0 {
+		spec.ClusterIP = f.ClusterAddresses[0]
+	}
 	if len(f.Addresses) > 0 {
 		if spec.Type == corev1.ServiceTypeClusterIP {
 			spec.ClusterIP = f.Addresses[0]
@@ -57,6 +60,9 @@ func (c *Config) service(f *translate.Fleet, n Names) *corev1.Service {
 
 // serviceType is how a fleet is reached.
 func serviceType(f *translate.Fleet) corev1.ServiceType {
+	if f.ClusterIPOnly {
+		return corev1.ServiceTypeClusterIP
+	}
 	if s := kubernetes(f).EnvoyService; s != nil && s.Type != nil {
 		return corev1.ServiceType(*s.Type)
 	}
