@@ -39,7 +39,7 @@ this; it is here for manifests written for Envoy Gateway, whose flags it takes.`
 	f := cmd.Flags()
 	f.BoolVarP(&o.Local, "local", "l", false, "for a gateway on this machine, which needs no certificates")
 	f.BoolVarP(&o.Overwrite, "overwrite", "o", false, "has no effect: what is good stays, and what is not is replaced anyway")
-	f.BoolVar(&o.NoTopology, "disable-topology-injector", false, "has no effect: the controller looks after its webhook itself")
+	f.BoolVar(&o.NoTopology, "disable-topology-injector", false, "has no effect: there is no webhook")
 	f.StringVar(&o.ConfigHome, "config-home", "", "has no effect")
 	o.kubeOptions.flags(cmd)
 	return cmd

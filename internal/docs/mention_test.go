@@ -38,7 +38,7 @@ func pages(t *testing.T) map[string]string {
 var (
 	link   = regexp.MustCompile(`\]\(([^):#]+)\)`)
 	inTree = regexp.MustCompile("`((?:pkg|internal|cmd|hack|docs)/[\\w./*-]+)`")
-	target = regexp.MustCompile(`(?m)(?:^|\x60)make ([a-z-]+)`)
+	target = regexp.MustCompile(`(?m)(?:^|\x60)make ([a-z0-9-]+)`)
 	egctl  = regexp.MustCompile(`(?m)^(?:\$ |.*\| )?(?:bin/)?egctl ([^|>&#\n]+)`)
 )
 

@@ -41,39 +41,59 @@ type Cluster struct {
 	Namespace string
 }
 
+// Kubeconfig returns the file that leads to the cluster to test in. Where there is none, the
+// test is skipped: "make e2e" runs it.
+func Kubeconfig(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv(EnvVar)
+	if path == "" {
+		t.Skipf("SKIPPED, what runs in Kubernetes is not tested: $%s names no kubeconfig", EnvVar)
+	}
+	return path
+}
+
+// Config is how that cluster is reached.
+func Config(t *testing.T) *rest.Config {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", Kubeconfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.QPS, config.Burst = 200, 400
+	return config
+}
+
 // New makes a namespace that goes with the test, which it skips where there is no cluster. The
 // cluster has the CRDs of the Gateway API then.
 func New(t *testing.T) *Cluster {
 	t.Helper()
-	path := os.Getenv(EnvVar)
-	if path == "" {
-		t.Skipf("no cluster: $%s names no kubeconfig", EnvVar)
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.QPS, config.Burst = 100, 200
+	config := Config(t)
 	c := &Cluster{Config: config}
+	var err error
 	if c.Client, err = kubernetes.NewForConfig(config); err != nil {
 		t.Fatal(err)
 	}
 	if c.Dynamic, err = dynamic.NewForConfig(config); err != nil {
 		t.Fatal(err)
 	}
-	ctx := context.Background()
-	ns, err := c.Client.CoreV1().Namespaces().Create(ctx, &core.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "egctl-test-"}}, metav1.CreateOptions{})
+	c.Namespace = Namespace(t, c.Client)
+	c.crds(t)
+	return c
+}
+
+// Namespace makes a namespace that goes with the test.
+func Namespace(t *testing.T, client kubernetes.Interface) string {
+	t.Helper()
+	ns, err := client.CoreV1().Namespaces().Create(t.Context(), &core.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "egctl-test-"}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Namespace = ns.Name
 	t.Cleanup(func() {
-		if err := c.Client.CoreV1().Namespaces().Delete(ctx, ns.Name, metav1.DeleteOptions{}); err != nil {
+		if err := client.CoreV1().Namespaces().Delete(context.Background(), ns.Name, metav1.DeleteOptions{}); err != nil {
 			t.Error(err)
 		}
 	})
-	c.crds(t)
-	return c
+	return ns.Name
 }
 
 // crds installs those that are missing.

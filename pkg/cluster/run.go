@@ -186,7 +186,7 @@ func (p *parts) lead(ctx context.Context) error {
 		}
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() error { return p.pki.Lead(ctx) })
-		group.Go(func() error { return p.infra.Lead(ctx) })
+		group.Go(func() error { return p.leadInfrastructure(ctx) })
 		group.Go(func() error { return p.writer.Lead(ctx) })
 		return group.Wait()
 	}
@@ -200,6 +200,15 @@ func (p *parts) lead(ctx context.Context) error {
 		return nil
 	}
 	return e.run(ctx, lead)
+}
+
+// leadInfrastructure waits until the CA is known which proxies with tokens are told
+// to trust: that there is none would be written over the one that they know.
+func (p *parts) leadInfrastructure(ctx context.Context) error {
+	if gatewayNamespaceMode(p.config) && p.pki.Ready(ctx) != nil {
+		return nil
+	}
+	return p.infra.Lead(ctx)
 }
 
 // adopt has what the controller makes for itself, its Secrets and its Lease, go with

@@ -127,7 +127,7 @@ func duration(d *gateway.Duration, otherwise time.Duration) time.Duration {
 func bootstrap(o Options, c *v1alpha1.EnvoyGateway, f *translate.Fleet) (string, error) {
 	return envoy.FleetBootstrap(envoy.FleetBootstrapOptions{
 		Fleet: translate.FleetName(f.Key), ControllerNamespace: o.Namespace, ClusterDomain: o.ClusterDomain,
-		Token: gatewayNamespaceMode(c), Parameters: f.Parameters, ParametersNamespace: f.Key.Namespace,
+		Token: gatewayNamespaceMode(c), Parameters: f.Parameters, ParametersNamespace: cmp.Or(f.ParametersNamespace, o.Namespace),
 		MemoryLimit: memoryLimit(f.Parameters),
 	})
 }

@@ -3,7 +3,6 @@ package install_test
 import (
 	"context"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
+	"github.com/egctl/egctl/internal/testkube"
 	"github.com/egctl/egctl/pkg/crds"
 	"github.com/egctl/egctl/pkg/install"
 	"github.com/egctl/egctl/pkg/install/crd"
@@ -51,10 +51,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	kubeconfig := os.Getenv("EGCTL_TEST_KUBECONFIG")
-	if kubeconfig == "" {
-		t.Skip("EGCTL_TEST_KUBECONFIG names no cluster: installing in Kubernetes is not tested")
-	}
+	kubeconfig := testkube.Kubeconfig(t)
 	w := &world{t: t, namespace: "egctl-install-test"}
 	flags := genericclioptions.NewConfigFlags(true).WithWrapConfigFn(func(c *rest.Config) *rest.Config {
 		c.QPS, c.Burst = 100, 200

@@ -98,13 +98,13 @@ func Cluster(ctx context.Context, o ClusterOptions) error {
 		return err
 	}
 	o.Say("applied the demo to namespace " + o.Namespace)
-	if err := r.wait(ctx, "the Gateway is programmed", r.programmed); err != nil {
+	if err := r.wait(ctx, "the route is accepted", r.accepted); err != nil {
 		return err
 	}
 	if err := r.wait(ctx, "the demo backend is available", r.backend); err != nil {
 		return err
 	}
-	if err := r.wait(ctx, "every proxy has acknowledged the route", r.acknowledged); err != nil {
+	if err := r.serving(ctx); err != nil {
 		return err
 	}
 	if host, ok := r.address(ctx); ok {
@@ -129,11 +129,11 @@ func (r *clusterRun) learnKinds() error {
 
 // address returns that of the Gateway if it answers from here.
 func (r *clusterRun) address(ctx context.Context) (string, bool) {
-	gw, err := r.gateway.Gateways(r.Namespace).Get(ctx, gatewayName, metav1.GetOptions{})
-	if err != nil || len(gw.Status.Addresses) == 0 {
+	host := r.assigned(ctx)
+	if host == "" {
+		r.Say("the Gateway has no address, as nothing here gives Services of type LoadBalancer one: forwarding a port")
 		return "", false
 	}
-	host := gw.Status.Addresses[0].Value
 	// The way to new proxies may open a moment after they are ready.
 	for deadline := time.Now().Add(addressWithin); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
 		conn, err := (&net.Dialer{Deadline: deadline}).DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(listenerPort)))
@@ -145,8 +145,30 @@ func (r *clusterRun) address(ctx context.Context) (string, bool) {
 	return "", false
 }
 
-// addressWithin is how long the Gateway's address may take to answer.
-const addressWithin = 3 * time.Second
+// assigned waits a moment for the Gateway's address; empty: it has none.
+func (r *clusterRun) assigned(ctx context.Context) string {
+	for deadline := time.Now().Add(assignedWithin); ; {
+		gw, err := r.gateway.Gateways(r.Namespace).Get(ctx, gatewayName, metav1.GetOptions{})
+		switch {
+		case err == nil && len(gw.Status.Addresses) > 0:
+			return gw.Status.Addresses[0].Value
+		case ctx.Err() != nil, time.Now().After(deadline):
+			return ""
+		}
+		r.State("waiting for an address of the Gateway")
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// How long the Gateway may take to get an address, once its proxies run, and how
+// long that may take to answer.
+const (
+	assignedWithin = 10 * time.Second
+	addressWithin  = 3 * time.Second
+)
 
 // forward asks through a forwarded port.
 func (r *clusterRun) forward(ctx context.Context) error {

@@ -13,18 +13,12 @@ import (
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/pkg/inspect/proxies"
+	"github.com/egctl/egctl/pkg/inspect/status"
 	"github.com/egctl/egctl/pkg/inspect/sync"
 )
 
-// programmed says what keeps the Gateway and its route from being served.
-func (r *clusterRun) programmed(ctx context.Context) (string, error) {
-	gw, err := r.gateway.Gateways(r.Namespace).Get(ctx, gatewayName, metav1.GetOptions{})
-	if err != nil {
-		return "", err
-	}
-	if missing := lacks(gw.Status.Conditions, string(gateway.GatewayConditionProgrammed), gw.Generation); missing != "" {
-		return "Gateway " + gatewayName + ": " + missing, nil
-	}
+// accepted says what keeps the route from being served.
+func (r *clusterRun) accepted(ctx context.Context) (string, error) {
 	route, err := r.gateway.HTTPRoutes(r.Namespace).Get(ctx, routeName, metav1.GetOptions{})
 	if err != nil {
 		return "", err
@@ -40,6 +34,22 @@ func (r *clusterRun) programmed(ctx context.Context) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// serving waits until every proxy has acknowledged the configuration. The Gateway
+// may lack an address: where no load balancer gives one, a port is forwarded.
+func (r *clusterRun) serving(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	_, err := status.WaitServing(ctx, status.ServingOptions{
+		Config: r.config, Namespace: r.Namespace, Name: gatewayName, ControllerNamespace: r.Controller, NoAddress: true,
+		Acknowledged: r.acknowledged,
+		Progress:     func(missing string) { r.State("waiting until every proxy serves the route: " + missing) },
+	})
+	if err != nil {
+		return fmt.Errorf("wait until every proxy serves the route: %w", err)
+	}
+	return nil
 }
 
 // lacks says why a condition is not true of a generation; empty if it is.
@@ -70,23 +80,8 @@ func (r *clusterRun) backend(ctx context.Context) (string, error) {
 	return ailments(pods.Items, "no pod is made yet"), nil
 }
 
-// acknowledged says which proxies have not acknowledged all they are to run.
-func (r *clusterRun) acknowledged(ctx context.Context) (string, error) {
-	fleet, err := r.fleet(ctx)
-	if proxies.IsNotFound(err) {
-		return err.Error(), nil
-	}
-	if err != nil {
-		return "", err
-	}
-	pods, err := r.client.CoreV1().Pods(fleet.Namespace).List(ctx, metav1.ListOptions{LabelSelector: fleet.Selector.String()})
-	if err != nil {
-		return "", err
-	}
-	alive := slices.DeleteFunc(pods.Items, func(p core.Pod) bool { return p.DeletionTimestamp != nil })
-	if missing := ailments(alive, "no proxy is made yet"); missing != "" {
-		return missing, nil
-	}
+// acknowledged says which of the proxies have not acknowledged all they are to run.
+func (r *clusterRun) acknowledged(ctx context.Context, _ *proxies.Fleet, pods []core.Pod) (string, error) {
 	known, err := sync.Ask(ctx, r.config, r.Controller)
 	if errors.Is(err, sync.ErrUnknown) {
 		return "", nil // another controller's: that the proxies are ready must do
@@ -94,15 +89,15 @@ func (r *clusterRun) acknowledged(ctx context.Context) (string, error) {
 	if err != nil {
 		return err.Error(), nil // the controller may be starting
 	}
-	for i := range alive {
-		at := slices.IndexFunc(known, func(p sync.Proxy) bool { return p.Node == alive[i].Name })
+	for i := range pods {
+		at := slices.IndexFunc(known, func(p sync.Proxy) bool { return p.Node == pods[i].Name })
 		switch {
 		case at < 0:
-			return "proxy " + alive[i].Name + " is not connected", nil
+			return "proxy " + pods[i].Name + " is not connected", nil
 		case len(known[at].Refused) > 0:
-			return "proxy " + alive[i].Name + " refuses " + strings.Join(known[at].Refused, ", "), nil
+			return "proxy " + pods[i].Name + " refuses " + strings.Join(known[at].Refused, ", "), nil
 		case !known[at].Synced:
-			return "proxy " + alive[i].Name + " has not acknowledged", nil
+			return "proxy " + pods[i].Name + " has not acknowledged", nil
 		}
 	}
 	return "", nil

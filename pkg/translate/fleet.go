@@ -39,6 +39,9 @@ type Fleet struct {
 	Addresses []string
 	// Parameters is the EnvoyProxy in force, merged; never nil.
 	Parameters *v1alpha1.EnvoyProxySpec
+	// ParametersNamespace is that of the EnvoyProxy, where what it names without a
+	// namespace is; empty: there is none. Of several it is the most specific one's.
+	ParametersNamespace string
 	// Frozen says why what runs is to be left as it is, such as an invalid
 	// EnvoyProxy; empty: it is not.
 	Frozen string
@@ -131,7 +134,7 @@ func fleetListeners(c *incr.Context, fleet store.Key) []*listener {
 // fleet says what is to run. What does not change how the proxies run, such as a
 // route, does not change it.
 var fleet = incr.NewQuery("fleet", func(c *incr.Context, k store.Key) *Fleet {
-	f := &Fleet{Key: k, Gateways: fleetGateways.Get(c, k), Ports: fleetPorts.Get(c, k), Frozen: frozen(c, k), Parameters: fleetParameters(c, k)}
+	f := &Fleet{Key: k, Gateways: fleetGateways.Get(c, k), Ports: fleetPorts.Get(c, k), Frozen: frozen(c, k), Parameters: fleetParameters(c, k), ParametersNamespace: parametersNamespace(c, k)}
 	for _, gw := range f.Gateways {
 		g, ok := managedGateway(c, gw)
 		if !ok {

@@ -130,6 +130,32 @@ func TestInvalidParametersFreeze(t *testing.T) {
 	}
 }
 
+// TestParametersNamespace: what an EnvoyProxy names without a namespace is beside it,
+// wherever the Gateway is.
+func TestParametersNamespace(t *testing.T) {
+	in := func(namespace, object string) string {
+		return strings.Replace(object, "metadata: {", "metadata: {namespace: "+namespace+", ", 1)
+	}
+	const gw = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: %s}\nspec: {gatewayClassName: eg%s, listeners: [{name: http, protocol: HTTP, port: 80}]}"
+	own := ", infrastructure: {parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: proxy}}"
+	l := newLiving(t, settings(), fleetWorld, proxySpec("{}"), in("shop", fmt.Sprintf(gw, "classes", "")),
+		in("shop", fmt.Sprintf(gw, "own", own)), in("shop", proxySpec("{}")))
+	for name, want := range map[string]string{"classes": "default", "own": "shop"} {
+		f := l.fleets[store.ID{Kind: store.Gateway, Namespace: "shop", Name: name}.Key()]
+		if f == nil || f.ParametersNamespace != want {
+			t.Errorf("%s: fleet %+v, want parameters of namespace %s", name, f, want)
+		}
+	}
+	l.put(proxySpec("{mergeGateways: true}"))
+	if f := l.fleets[classKey]; f == nil || f.ParametersNamespace != "default" {
+		t.Errorf("merged: fleet %+v", f)
+	}
+	l.apply(store.Delete(proxyKey))
+	if f := l.fleets[oneKey]; f == nil || f.ParametersNamespace != "" {
+		t.Errorf("lost: fleet %+v", f)
+	}
+}
+
 // TestMergeFlips follows a class that merges its Gateways, and no longer does.
 func TestMergeFlips(t *testing.T) {
 	l := newLiving(t, settings(), fleetWorld, proxySpec("{}"))

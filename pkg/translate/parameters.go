@@ -169,6 +169,26 @@ func fleetParameters(c *incr.Context, fleet store.Key) *v1alpha1.EnvoyProxySpec 
 	return gatewayParametersOf.Get(c, fleet).Spec
 }
 
+// parametersNamespace is the namespace of the EnvoyProxy of a fleet; empty: it has
+// none.
+func parametersNamespace(c *incr.Context, fleet store.Key) string {
+	class := fleet
+	if fleet.Kind != store.GatewayClass {
+		g, ok := managedGateway(c, fleet)
+		if !ok {
+			return ""
+		}
+		if from := gatewayParametersOf.Get(c, fleet).From; from != (store.Key{}) {
+			return from.Namespace
+		}
+		class = classKey(string(g.Spec.GatewayClassName))
+	}
+	if from := classParametersOf.Get(c, class).From; from != (store.Key{}) {
+		return from.Namespace
+	}
+	return ""
+}
+
 // merged says whether the Gateways of a class are served by one fleet. Where the
 // EnvoyProxy that says so is lost it is as before: what runs for the class tells.
 var merged = incr.NewQuery("merged class", func(c *incr.Context, class store.Key) bool {

@@ -31,12 +31,21 @@ func TestConformance(t *testing.T) {
 				s := shared.Get(t)
 				s.Installed(t, mode.values, "--channel", channel, "--allow-crd-risk", "channel,field-loss")
 				tidy(t, s)
-				s.Apply(t, "", suite.ClassManifest(class, ""))
+				s.Apply(t, suite.SystemNamespace, suite.EnvoyProxyManifest(class, small)+suite.ClassManifest(class,
+					"  parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: "+class+", namespace: "+suite.SystemNamespace+"}"))
 				run(t, s, channel, mode.name)
 			})
 		}
 	}
 }
+
+// small makes proxies ask for little. The suite has thirty Gateways and more at a
+// time: by default a node of two cores has no room for their proxies, and they would
+// wait for each other.
+const small = `provider:
+  type: Kubernetes
+  kubernetes: {envoyDeployment: {container: {resources: {requests: {cpu: 10m, memory: 64Mi}}}}}
+`
 
 // run runs the suite inside the cluster's network.
 func run(t *testing.T, s *suite.Suite, channel, mode string) {

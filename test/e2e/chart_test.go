@@ -61,6 +61,24 @@ func TestQuickstartByHelm(t *testing.T) {
 	}
 }
 
+// TestQuickstartWithoutLoadBalancer is egctl's own quickstart where no Service gets
+// an address: it asks through a forwarded port.
+func TestQuickstartWithoutLoadBalancer(t *testing.T) {
+	s := shared.Get(t)
+	s.Installed(t, suite.Defaults)
+	if err := s.Cluster.StopComponent(t.Context(), "loadbalancer"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Cluster.StartComponent(context.Background(), "loadbalancer"); err != nil {
+			t.Error(err)
+		}
+	})
+	namespace := s.Namespace(t)
+	s.Run(t, "egctl", "quickstart", "--once", "-n", namespace) // which fails unless the answer is right
+	s.Run(t, "egctl", "quickstart", "--cleanup", "-n", namespace)
+}
+
 // apply gives kubectl a manifest. What a quickstart's file refers to is served at
 // once, or kubectl would say so.
 func apply(t *testing.T, s *suite.Suite, verb, manifest string) {

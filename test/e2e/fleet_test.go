@@ -63,6 +63,46 @@ spec:
 	load.Stop(t)
 }
 
+// TestMergedParametersLost restarts the controllers while the EnvoyProxy that merges
+// the Gateways of a class is missing: the proxies go on as they were.
+func TestMergedParametersLost(t *testing.T) {
+	s := shared.Get(t)
+	s.Installed(t, suite.Defaults)
+	namespace, class := s.Namespace(t), suite.Unique("lost")
+	proxy := suite.EnvoyProxyManifest("lost", "mergeGateways: true")
+	s.Apply(t, namespace, proxy+
+		suite.ClassManifest(class, fmt.Sprintf("  parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: lost, namespace: %s}", namespace))+
+		suite.EchoManifest("backend", 1)+
+		suite.GatewayManifest("eg", class, "")+suite.RouteManifest("eg", "eg", "lost.example.com", "backend"))
+	address := s.Programmed(t, namespace, "eg") + ":80"
+	name := s.Service(t, suite.SystemNamespace, "gateway.envoyproxy.io/owning-gatewayclass="+class).Name
+	before := s.Rollout(t, suite.SystemNamespace, name)
+	s.Answers(t, 30*time.Second, address, "lost.example.com", "/", 200)
+
+	load := s.StartLoad(t, suite.LoadOptions{Address: address, Hosts: []string{"lost.example.com"}})
+	s.Delete(t, namespace, proxy)
+	s.GatewayIs(t, namespace, "eg", gatewayv1.GatewayConditionAccepted, metav1.ConditionFalse)
+	pods, err := s.Pods(t.Context(), suite.SystemNamespace, suite.ControllerSelector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pods {
+		remove(t, s, suite.SystemNamespace, p.Name)
+	}
+	s.Rollout(t, suite.SystemNamespace, "envoy-gateway")
+	// Routes are followed as before.
+	s.Apply(t, namespace, suite.RouteManifest("new", "eg", "new.example.com", "backend"))
+	s.Answers(t, 30*time.Second, address, "new.example.com", "/", 200)
+	suite.Consistently(t, 10*time.Second, "the Deployment stays as it is", func(ctx context.Context) error {
+		d, err := s.Kube.AppsV1().Deployments(suite.SystemNamespace).Get(ctx, name, metav1.GetOptions{})
+		if err == nil && (d.UID != before.UID || d.Generation != before.Generation) {
+			err = errors.New("it is another")
+		}
+		return err
+	})
+	load.Stop(t)
+}
+
 // TestDaemonSet has proxies as a DaemonSet, and then as a Deployment again.
 func TestDaemonSet(t *testing.T) {
 	t.Parallel()

@@ -101,6 +101,13 @@ statuses and events that it writes there. */}}
   verbs: [get, list, watch]
 {{- end }}
 
+{{/* What tells, in the namespace of a Gateway, of proxies that are elsewhere. */}}
+{{- define "eg.rules.marks" -}}
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [create, delete, get, list, patch, watch]
+{{- end }}
+
 {{- define "eg.rules.tokenreview" -}}
 - apiGroups: [authentication.k8s.io]
   resources: [tokenreviews]

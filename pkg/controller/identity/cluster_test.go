@@ -1,8 +1,6 @@
 package identity
 
 import (
-	"context"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,39 +11,24 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/egctl/egctl/internal/testkube"
 )
 
 // TestTokensOfPods asks a real API server about tokens that it made for real pods.
 func TestTokensOfPods(t *testing.T) {
-	path := os.Getenv("EGCTL_TEST_KUBECONFIG")
-	if path == "" {
-		t.Skip("SKIPPED: EGCTL_TEST_KUBECONFIG names no cluster")
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := kubernetes.NewForConfig(config)
+	client, err := kubernetes.NewForConfig(testkube.Config(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	ns, err := client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "egctl-identity-"}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := client.CoreV1().Namespaces().Delete(context.Background(), ns.Name, metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
-	})
+	namespace := testkube.Namespace(t, client)
 	for _, name := range []string{"eg", "other"} {
-		if _, err := client.CoreV1().ServiceAccounts(ns.Name).Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+		if _, err := client.CoreV1().ServiceAccounts(namespace).Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	pod, err := client.CoreV1().Pods(ns.Name).Create(ctx, &corev1.Pod{
+	pod, err := client.CoreV1().Pods(namespace).Create(ctx, &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "eg-7f9c-x2x4z"},
 		Spec: corev1.PodSpec{
 			ServiceAccountName: "eg", Containers: []corev1.Container{{Name: "c", Image: "none"}},
@@ -61,7 +44,7 @@ func TestTokensOfPods(t *testing.T) {
 		if bound != nil {
 			request.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: bound.Name, UID: bound.UID}
 		}
-		made, err := client.CoreV1().ServiceAccounts(ns.Name).CreateToken(ctx, account, request, metav1.CreateOptions{})
+		made, err := client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, request, metav1.CreateOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,10 +56,10 @@ func TestTokensOfPods(t *testing.T) {
 		Fleet: func(namespace, account string) (string, bool) { return namespace + "/" + account, account == "eg" },
 	})
 	ask := func(node, token string) (string, error) {
-		return identify(metadata.NewIncomingContext(ctx, metadata.Pairs("authorization", "Bearer "+token)), &corev3.Node{Id: node, Cluster: ns.Name + "/other"})
+		return identify(metadata.NewIncomingContext(ctx, metadata.Pairs("authorization", "Bearer "+token)), &corev3.Node{Id: node, Cluster: namespace + "/other"})
 	}
 	good := token("eg", audience, pod)
-	if fleet, err := ask(pod.Name, good); err != nil || fleet != ns.Name+"/eg" {
+	if fleet, err := ask(pod.Name, good); err != nil || fleet != namespace+"/eg" {
 		t.Fatalf("got %q, %v", fleet, err)
 	}
 	for want, try := range map[string]struct{ node, token string }{
@@ -87,7 +70,7 @@ func TestTokensOfPods(t *testing.T) {
 		"refuses the token: [invalid": {pod.Name, good[:len(good)-8] + "AAAAAAAA"},
 	} {
 		if try.token == "" {
-			otherPod, err := client.CoreV1().Pods(ns.Name).Create(ctx, &corev1.Pod{
+			otherPod, err := client.CoreV1().Pods(namespace).Create(ctx, &corev1.Pod{
 				ObjectMeta: metav1.ObjectMeta{Name: "other-pod"},
 				Spec: corev1.PodSpec{
 					ServiceAccountName: "other", Containers: []corev1.Container{{Name: "c", Image: "none"}},
@@ -108,7 +91,7 @@ func TestTokensOfPods(t *testing.T) {
 		}
 	}
 	now := int64(0)
-	if err := client.CoreV1().Pods(ns.Name).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+	if err := client.CoreV1().Pods(namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
 		t.Fatal(err)
 	}
 	// The API server itself remembers good answers for 10 s.

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,29 +16,15 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
-)
 
-// kubeconfigEnv names the kubeconfig of a cluster that tests may write to.
-const kubeconfigEnv = "EGCTL_TEST_KUBECONFIG"
+	"github.com/egctl/egctl/internal/testkube"
+)
 
 // cluster returns a client of the real cluster and a namespace in it.
 func cluster(t *testing.T) (kubernetes.Interface, string) {
 	t.Helper()
-	path := os.Getenv(kubeconfigEnv)
-	if path == "" {
-		t.Skipf("SKIPPED: %s names no cluster", kubeconfigEnv)
-	}
-	config := must(clientcmd.BuildConfigFromFlags("", path))(t)
-	config.QPS, config.Burst = 200, 400
-	client := must(kubernetes.NewForConfig(config))(t)
-	ns := must(client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "egctl-pki-"}}, metav1.CreateOptions{}))(t)
-	t.Cleanup(func() {
-		if err := client.CoreV1().Namespaces().Delete(context.Background(), ns.Name, metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
-	})
-	return client, ns.Name
+	client := must(kubernetes.NewForConfig(testkube.Config(t)))(t)
+	return client, testkube.Namespace(t, client)
 }
 
 // fast are the times of certificates that last for seconds.

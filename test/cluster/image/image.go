@@ -5,6 +5,7 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,11 @@ type Spec struct {
 	User string
 	// Env are NAME=value pairs. PATH is set unless it is here.
 	Env []string
+	// Architecture is what Go calls it, this machine's by default. The operating
+	// system is linux.
+	Architecture string
+	// Labels say what the image is; engines show them.
+	Labels map[string]string
 }
 
 // A File is what an image has at a path.
@@ -87,8 +93,10 @@ func build(ctx context.Context, s Spec, file string) error {
 	if err != nil {
 		return err
 	}
-	config.OS, config.Architecture = "linux", runtime.GOARCH
-	config.Config = v1.Config{Entrypoint: s.Entrypoint, Cmd: s.Cmd, User: s.User, Env: env, WorkingDir: "/"}
+	config.OS, config.Architecture = "linux", cmp.Or(s.Architecture, runtime.GOARCH)
+	config.Config = v1.Config{
+		Entrypoint: s.Entrypoint, Cmd: s.Cmd, User: s.User, Env: env, WorkingDir: "/", Labels: s.Labels,
+	}
 	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return err
 	}

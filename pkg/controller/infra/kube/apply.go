@@ -35,7 +35,8 @@ const (
 // the time being.
 const patience = time.Minute
 
-// objectName names an object of a fleet, whose namespace is the fleet's.
+// objectName names an object of a fleet, whose namespace is the fleet's or, of the
+// mark, the Gateway's.
 type objectName struct {
 	kind schema.GroupVersionKind
 	name string

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -17,10 +16,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/ptr"
 
 	"github.com/egctl/egctl/api/v1alpha1"
+	"github.com/egctl/egctl/internal/testkube"
 	"github.com/egctl/egctl/pkg/controller/infra/kube"
 	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
 	"github.com/egctl/egctl/pkg/controller/pki"
@@ -40,30 +39,14 @@ type bench struct {
 // newBench skips the test where there is no cluster.
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	path := os.Getenv("EGCTL_TEST_KUBECONFIG")
-	if path == "" {
-		t.Skip("EGCTL_TEST_KUBECONFIG names no cluster: what runs in Kubernetes is not tested")
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.QPS, config.Burst = 200, 400
+	config := testkube.Config(t)
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ns, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "infra-"}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := client.CoreV1().Namespaces().Delete(context.Background(), ns.Name, metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
-	})
-	return &bench{t: t, config: config, client: client, namespace: ns.Name, render: render.Config{
-		Namespace: ns.Name, ClusterDomain: "cluster.local",
+	namespace := testkube.Namespace(t, client)
+	return &bench{t: t, config: config, client: client, namespace: namespace, render: render.Config{
+		Namespace: namespace, ClusterDomain: "cluster.local",
 		ProxyImage: "docker.io/envoyproxy/envoy:distroless-v1.40.0", ShutdownManagerImage: "docker.io/egctl/egctl:none", Command: []string{"egctl"},
 		Bootstrap: func(*translate.Fleet) (string, error) { return bootstrap, nil },
 		CABundle:  func() []byte { return []byte("certificates") },

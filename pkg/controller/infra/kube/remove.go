@@ -43,6 +43,11 @@ func (i *Infrastructure) remove(ctx context.Context, k store.Key) error {
 			errs = append(errs, fmt.Errorf("delete each %s of %s in %s: %w", kind.Kind, translate.FleetName(k), namespace, err))
 		}
 	}
+	if mark := i.watches.get(objectName{render.ServiceAccount, render.MarkName(k)}, k.Namespace); mark != nil {
+		if err := i.delete(ctx, mark); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -65,11 +66,27 @@ func newWatches(client dynamic.Interface, i *Infrastructure) *watches {
 		}
 	}
 	for _, kind := range render.Kinds() {
-		for _, ns := range w.namespaces {
+		namespaces := w.namespaces
+		if kind == render.ServiceAccount && !i.o.Render.GatewayNamespaceMode {
+			namespaces = withMarks(i.o.Render.Namespace, i.o.Namespaces)
+		}
+		for _, ns := range namespaces {
 			w.informers[kind] = append(w.informers[kind], w.informer(kind, ns, func(o *unstructured.Unstructured) { i.changed(kind, o) }, func(o *unstructured.Unstructured) { i.deleted(kind, o) }))
 		}
 	}
 	return w
+}
+
+// withMarks are the namespaces with ServiceAccounts of proxies or marks.
+func withMarks(own string, gateways []string) []string {
+	switch {
+	case len(gateways) == 0:
+		return []string{metav1.NamespaceAll}
+	case slices.Contains(gateways, own):
+		return gateways
+	default:
+		return append([]string{own}, gateways...)
+	}
 }
 
 // informer returns one that is not started, on objects with our labels.
@@ -133,14 +150,18 @@ func trim(o any) (any, error) {
 	return u, nil
 }
 
-// owner returns the fleet of an object. In GatewayNamespace mode an object that
-// is elsewhere than its Gateway is nobody's, whatever its labels say.
+// owner returns the fleet of an object. One that is elsewhere than the fleet is
+// nobody's, whatever its labels say, unless it is the fleet's mark.
 func (w *watches) owner(o metav1.Object) (store.Key, bool) {
 	k, ok := render.Owner(o.GetLabels())
-	if ok && o.GetNamespace() != w.i.o.Render.FleetNamespace(k) {
+	if ok && o.GetNamespace() != w.i.o.Render.FleetNamespace(k) && !isMark(o, k) {
 		return store.Key{}, false
 	}
 	return k, ok
+}
+
+func isMark(o metav1.Object, fleet store.Key) bool {
+	return o.GetNamespace() == fleet.Namespace && o.GetName() == render.MarkName(fleet)
 }
 
 func (w *watches) fleetOf(o any) ([]string, error) {
@@ -204,12 +225,14 @@ func indexed(informers []cache.SharedIndexInformer, fleet store.Key) []*unstruct
 	return out
 }
 
-// fleets returns the fleets that objects of a kind belong to.
+// fleets returns the fleets that objects of a kind belong to. A mark alone is of no
+// fleet here: it may be another controller's, and goes with its Gateway.
 func (w *watches) fleets(kind schema.GroupVersionKind) []store.Key {
 	var out []store.Key
 	for _, inf := range w.informers[kind] {
 		for _, o := range inf.GetIndexer().List() {
-			if k, ok := w.owner(o.(*unstructured.Unstructured)); ok {
+			u := o.(*unstructured.Unstructured)
+			if k, ok := w.owner(u); ok && !isMark(u, k) {
 				out = append(out, k)
 			}
 		}

@@ -1,5 +1,5 @@
-// Package kubetest gives tests a real Kubernetes API server: the one that the
-// kubeconfig named by EGCTL_TEST_KUBECONFIG leads to.
+// Package kubetest lets tests make and change objects of any kind, anywhere in the
+// cluster that package testkube finds.
 package kubetest
 
 import (
@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -24,14 +23,10 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
-	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/egctl/egctl/internal/testkube"
 	"github.com/egctl/egctl/pkg/crds"
 )
-
-// Env names the kubeconfig of the cluster to test with. Tests make objects in
-// namespaces of their own there, and install the Gateway API's CRDs.
-const Env = "EGCTL_TEST_KUBECONFIG"
 
 // Cluster is a cluster to test with.
 type Cluster struct {
@@ -41,22 +36,13 @@ type Cluster struct {
 }
 
 // New returns the cluster of this run, with the CRDs of the Gateway API; without
-// one it skips the test, which CI does not allow.
+// one it skips the test.
 func New(t *testing.T) *Cluster {
 	t.Helper()
-	path := os.Getenv(Env)
-	if path == "" {
-		if os.Getenv("CI") == "true" && os.Getenv("EGCTL_E2E") != "" {
-			t.Fatalf("%s names no kubeconfig", Env)
-		}
-		t.Skipf("needs a Kubernetes cluster: name its kubeconfig with %s", Env)
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	config := testkube.Config(t)
 	config.QPS, config.WarningHandler = -1, rest.NoWarnings{}
 	c := &Cluster{Config: config}
+	var err error
 	if c.Dynamic, err = dynamic.NewForConfig(config); err != nil {
 		t.Fatal(err)
 	}

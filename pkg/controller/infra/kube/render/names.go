@@ -30,7 +30,7 @@ func ResourceName(fleet store.Key) string {
 
 // Names is what the objects of one fleet are called.
 type Names struct {
-	// Namespace holds all of them.
+	// Namespace holds all of them but the mark.
 	Namespace string
 	// Resource is the name that an EnvoyProxy does not change: of the ConfigMap and
 	// of the Secret with the client certificate.

@@ -79,6 +79,11 @@ func (c *Config) Objects(f *translate.Fleet) ([]*unstructured.Unstructured, erro
 	if err := add(ServiceAccount, c.serviceAccount(f, n), nil); err != nil {
 		return nil, err
 	}
+	if c.marked(f) {
+		if err := add(ServiceAccount, c.mark(f), nil); err != nil {
+			return nil, err
+		}
+	}
 	files, err := c.configMap(f, n)
 	if err != nil {
 		return nil, err
