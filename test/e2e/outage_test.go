@@ -26,7 +26,11 @@ func TestAPIServerDown(t *testing.T) {
 	if err := s.Cluster.StopComponent(t.Context(), "kube-apiserver"); err != nil {
 		t.Fatal(err)
 	}
+	stopped := true
 	t.Cleanup(func() {
+		if !stopped {
+			return
+		}
 		// Others need it, whatever became of this test.
 		if err := s.Cluster.StartComponent(context.Background(), "kube-apiserver"); err != nil {
 			t.Error(err)
@@ -42,6 +46,7 @@ func TestAPIServerDown(t *testing.T) {
 	if err := s.Cluster.StartComponent(t.Context(), "kube-apiserver"); err != nil {
 		t.Fatal(err)
 	}
+	stopped = false
 	catchesUp(t, s, site)
 	load.Stop(t)
 	if after := restarts(t, s, suite.SystemNamespace, suite.ControllerSelector); after != before {
