@@ -142,9 +142,10 @@ docker.io/envoyproxy/envoy:distroless-v1.40.0
 
 {{/* The controller's configuration: the user's over what the values imply. */}}
 {{- define "eg.config" -}}
-{{- $kubernetes := dict
-  "rateLimitDeployment" (include "eg.rateLimitDeployment" . | fromJson)
-  "shutdownManager" (dict "image" (include "eg.image" .)) -}}
+{{- $kubernetes := dict "shutdownManager" (dict "image" (include "eg.image" .)) -}}
+{{- if .Values.config.envoyGateway.rateLimit -}}
+{{- $_ := set $kubernetes "rateLimitDeployment" (include "eg.rateLimitDeployment" . | fromJson) -}}
+{{- end -}}
 {{- $config := dict
   "apiVersion" "gateway.envoyproxy.io/v1alpha1"
   "kind" "EnvoyGateway"
