@@ -31,8 +31,10 @@ func TestConformance(t *testing.T) {
 		for _, channel := range []string{"experimental", "standard"} {
 			t.Run(channel+"-"+mode.name, func(t *testing.T) {
 				s := shared.Get(t)
-				s.Installed(t, mode.values, "--channel", channel, "--allow-crd-risk", "channel,field-loss")
+				s.Uninstalled(t)
 				tidy(t, s)
+				withoutDefinitions(t, s)
+				s.Installed(t, mode.values, "--channel", channel)
 				s.Apply(t, suite.SystemNamespace, suite.EnvoyProxyManifest(class, small)+suite.ClassManifest(class,
 					"  parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: "+class+", namespace: "+suite.SystemNamespace+"}"))
 				accepted(t, s)
@@ -88,6 +90,21 @@ func run(t *testing.T, s *suite.Suite, channel, mode string) {
 	if err != nil {
 		s.Dump(t, "gateway-conformance-infra")
 		t.Fatal(err)
+	}
+}
+
+// withoutDefinitions removes the Gateway API's CRDs. One channel cannot take the
+// place of the other, and the suite accepts no mixture.
+func withoutDefinitions(t *testing.T, s *suite.Suite) {
+	t.Helper()
+	args := []string{"delete", "--wait", "--timeout=60s"}
+	for _, name := range strings.Fields(s.Run(t, "kubectl", "get", "customresourcedefinitions", "-o", "name")) {
+		if strings.HasSuffix(name, ".gateway.networking.k8s.io") || strings.HasSuffix(name, ".gateway.networking.x-k8s.io") {
+			args = append(args, name)
+		}
+	}
+	if len(args) > 3 {
+		s.Run(t, "kubectl", args...)
 	}
 }
 
