@@ -146,9 +146,9 @@ func (c *Config) envoy(f *translate.Fleet, container v1alpha1.KubernetesContaine
 		SecurityContext: securityContext(container),
 		// A proxy that asked a moment too early should not be thought unready for
 		// long: five minutes to start, asked each second.
-		StartupProbe:             probe("/ready", ReadyPort, 1, 300),
+		StartupProbe:             alone(probe("/ready", ReadyPort, 1, 300)),
 		ReadinessProbe:           probe("/ready", ReadyPort, 5, 1),
-		LivenessProbe:            probe("/ready", ReadyPort, 10, 3),
+		LivenessProbe:            alone(probe("/ready", ReadyPort, 10, 3)),
 		Lifecycle:                &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{HTTPGet: get("/shutdown/ready", ShutdownPort)}},
 		TerminationMessagePath:   corev1.TerminationMessagePathDefault,
 		TerminationMessagePolicy: corev1.TerminationMessageReadFile,
@@ -290,6 +290,14 @@ func securityContext(container v1alpha1.KubernetesContainerSpec) *corev1.Securit
 
 func get(path string, port int) *corev1.HTTPGetAction {
 	return &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt(port), Scheme: corev1.URISchemeHTTP}
+}
+
+// alone is for a probe whose failure ends Envoy without its pod. Then nobody drains
+// it, and its preStop hook would wait for that until the grace period of the pod is
+// over: six minutes, during which the pod cannot be deleted either.
+func alone(p *corev1.Probe) *corev1.Probe {
+	p.TerminationGracePeriodSeconds = ptr.To[int64](5)
+	return p
 }
 
 func probe(path string, port int, period, failures int32) *corev1.Probe {
