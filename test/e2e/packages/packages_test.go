@@ -1,5 +1,6 @@
 // Package packages runs the tests of egctl's own packages that need a cluster:
-// those in files named cluster_test.go, which are skipped where there is none.
+// those in files named cluster_test.go, and beside such a file those named
+// TestKube…. They are skipped where there is none.
 package packages
 
 import (
@@ -16,7 +17,7 @@ import (
 	"github.com/egctl/egctl/test/cluster"
 )
 
-var testName = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+var testName, kubeName = regexp.MustCompile(`(?m)^func (Test\w+)\(`), regexp.MustCompile(`(?m)^func (TestKube\w+)\(`)
 
 // TestPackages runs them one after the other: some delete the CRDs that others need.
 func TestPackages(t *testing.T) {
@@ -54,20 +55,33 @@ func TestPackages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Run(name, func(t *testing.T) { test(t, c, dir, file) })
+		t.Run(name, func(t *testing.T) { test(t, c, dir) })
 	}
 }
 
 // test builds the tests of a package outside of the cluster's network, where
-// modules can be fetched, and runs those of the file inside.
-func test(t *testing.T, c *cluster.Cluster, dir, file string) {
-	source, err := os.ReadFile(file)
+// modules can be fetched, and runs inside those that need a cluster.
+func test(t *testing.T, c *cluster.Cluster, dir string) {
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, m := range testName.FindAllStringSubmatch(string(source), -1) {
-		names = append(names, m[1])
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pattern := kubeName
+		if filepath.Base(file) == "cluster_test.go" {
+			pattern = testName
+		}
+		for _, m := range pattern.FindAllStringSubmatch(string(source), -1) {
+			names = append(names, m[1])
+		}
+	}
+	if len(names) == 0 {
+		t.Fatal("none of its tests needs a cluster")
 	}
 	binary := filepath.Join(t.TempDir(), "test")
 	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", binary, ".")
