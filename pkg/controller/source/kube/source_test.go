@@ -11,12 +11,14 @@ import (
 	core "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/gateway-api/pkg/consts"
 
 	"github.com/egctl/egctl/pkg/store"
 )
@@ -36,6 +38,7 @@ func newOffline(t *testing.T, scope Scope) *offline {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.discovery.crds.tried = true // nothing to wait for, unless a test says so
 	f.emit = func(changes []store.Change) {
 		var words []string
 		for _, ch := range changes {
@@ -319,3 +322,45 @@ func TestTrim(t *testing.T) {
 }
 
 var _ runtime.Object = (*unreadable)(nil)
+
+// TestBundle has the first emission wait for the CRDs, so that no GatewayClass
+// claims what they lack, and follow their release.
+func TestBundle(t *testing.T) {
+	f := newOffline(t, Scope{})
+	crds := f.discovery.crds
+	crds.tried = false
+	crd := func(version string) *metav1.PartialObjectMetadata {
+		m := &metav1.PartialObjectMetadata{}
+		m.Name, m.Annotations = gatewayCRD, map[string]string{consts.BundleVersionAnnotation: version, consts.ChannelAnnotation: "standard"}
+		return m
+	}
+	var seen []store.Bundle
+	emit := f.emit
+	f.emit = func(changes []store.Change) {
+		emit(changes)
+		for _, ch := range changes {
+			if v, ok := ch.Object.(*store.Value[store.Bundle]); ok {
+				seen = append(seen, v.V)
+			}
+		}
+	}
+	f.serve(v1)
+	f.list(t, services)
+	f.list(t, routes)
+	f.want(t)
+	if err := crds.Replace([]any{crd("v1.6.0")}, "1"); err != nil {
+		t.Fatal(err)
+	}
+	f.reconcile(f.ctx)
+	f.want(t, "+/gateway-api")
+	if err := crds.Update(crd("v1.7.0")); err != nil {
+		t.Fatal(err)
+	}
+	if err := crds.Delete(crd("v1.7.0")); err != nil {
+		t.Fatal(err)
+	}
+	f.want(t, "+/gateway-api", "-/gateway-api")
+	if want := []store.Bundle{{Version: "v1.6.0", Channel: "standard"}, {Version: "v1.7.0", Channel: "standard"}}; !slices.Equal(seen, want) {
+		t.Errorf("saw %v, want %v", seen, want)
+	}
+}
