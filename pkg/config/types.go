@@ -105,7 +105,8 @@ func fieldsOf(t reflect.Type) map[string]fieldInfo {
 func join(path, field string) string {
 	switch {
 	case strings.ContainsFunc(field, func(c rune) bool {
-		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("_-$", c))
+		plain := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("_-$", c)
+		return !plain
 	}):
 		return path + "[" + field + "]"
 	case path == "":

@@ -89,7 +89,7 @@ func Forward(ctx context.Context, o Options) error {
 	f.lenient = f.adminOnly()
 	err = f.run(ctx)
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // that it was ended is how a forward ends
 	}
 	return err
 }
@@ -262,7 +262,7 @@ func (f *forwarder) keep(ctx context.Context, l *link) error {
 		why := f.lost(ctx, l)
 		if ctx.Err() != nil {
 			f.swap(nil)
-			return nil
+			return nil //nolint:nilerr // likewise
 		}
 		var deadline time.Time
 		f.swap(nil)
@@ -275,7 +275,7 @@ func (f *forwarder) keep(ctx context.Context, l *link) error {
 		next, err := f.connect(ctx, deadline)
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // likewise
 			}
 			return err
 		}

@@ -87,7 +87,7 @@ func (r *clusterRun) acknowledged(ctx context.Context, _ *proxies.Fleet, pods []
 		return "", nil // another controller's: that the proxies are ready must do
 	}
 	if err != nil {
-		return err.Error(), nil // the controller may be starting
+		return err.Error(), nil //nolint:nilerr // the controller may be starting
 	}
 	for i := range pods {
 		at := slices.IndexFunc(known, func(p sync.Proxy) bool { return p.Node == pods[i].Name })

@@ -255,12 +255,12 @@ func (m *Manager) leaves() []types.NamespacedName {
 	}
 	slices.SortFunc(keys, func(a, b types.NamespacedName) int {
 		// The server first: it must trust before anybody else is to be trusted.
-		if a == m.server || b == m.server {
-			if a == b {
-				return 0
-			} else if a == m.server {
-				return -1
-			}
+		switch {
+		case a == b:
+			return 0
+		case a == m.server:
+			return -1
+		case b == m.server:
 			return 1
 		}
 		return bytes.Compare([]byte(a.String()), []byte(b.String()))

@@ -220,7 +220,7 @@ func TestServiceAccountFleet(t *testing.T) {
 func TestOwnsReplicas(t *testing.T) {
 	t.Parallel()
 	manager := func(name string, op metav1.ManagedFieldsOperationType, fields string) metav1.ManagedFieldsEntry {
-		return metav1.ManagedFieldsEntry{Manager: name, Operation: op, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}
+		return metav1.ManagedFieldsEntry{Manager: name, Operation: op, FieldsV1: metav1.NewFieldsV1(fields)}
 	}
 	const replicas = `{"f:spec":{"f:replicas":{}}}`
 	for _, c := range []struct {
