@@ -151,6 +151,10 @@ func load(name, version string, added []*loader.BufferedFile) (*chart.Chart, err
 
 const latestTag = "latest"
 
+// Image is that of a version of egctl: the controller's, which is also the
+// proxies' shutdown manager and the quickstart's backend.
+func Image(version string) string { return "docker.io/egctl/egctl:" + Tag(version) }
+
 // Tag is that of the images of a version of egctl.
 func Tag(version string) string {
 	if _, err := semver.StrictNewVersion(strings.TrimPrefix(version, "v")); err != nil || version == Latest {

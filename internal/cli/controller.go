@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 
+	"github.com/egctl/egctl/charts"
 	"github.com/egctl/egctl/pkg/cluster"
 	"github.com/egctl/egctl/pkg/wellknown"
 )
@@ -16,11 +17,11 @@ type controllerOptions struct {
 	kubeOptions
 	ConfigPath string
 
-	namespace, pod, domain string
+	image, namespace, pod, domain string
 }
 
-func newController(s Streams) *cobra.Command {
-	o := &controllerOptions{kubeOptions: newKubeOptions(s)}
+func newController(s Streams, version string) *cobra.Command {
+	o := &controllerOptions{kubeOptions: newKubeOptions(s), image: charts.Image(version)}
 	cmd := &cobra.Command{
 		Use:     "controller",
 		Aliases: []string{"server", "serve"},
@@ -73,7 +74,7 @@ func (o *controllerOptions) Run(ctx context.Context) error {
 	started := steady(o.Getenv)
 	return cluster.Run(ctx, cluster.Options{
 		Config: config, ConfigFile: o.ConfigPath, Namespace: o.namespace, Pod: o.pod, ClusterDomain: o.domain,
-		Log: log, Ready: started,
+		Image: o.image, Log: log, Ready: started,
 	})
 }
 

@@ -83,8 +83,8 @@ func scrape(registry *prometheus.Registry) http.Handler {
 	return mux
 }
 
-// admin answers those who come by port-forward: it listens on loopback only. state
-// is what package sync asks for.
+// admin answers those who come by port-forward. state is what package sync asks for;
+// profiles are for loopback only.
 func admin(state func() any, profiles bool, logger *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+sync.Path, func(w http.ResponseWriter, _ *http.Request) {

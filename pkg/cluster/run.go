@@ -262,7 +262,19 @@ func (p *parts) serveAdmin(ctx context.Context) error {
 			port = a.Address.Port
 		}
 	}
-	return listenAndServe(ctx, "the admin interface", net.JoinHostPort(host, strconv.Itoa(port)), admin(p.proxies, profiles, p.o.Log.For(v1alpha1.LogComponentDefault)))
+	say := p.o.Log.For(v1alpha1.LogComponentDefault)
+	// Profiles show the memory of a process that holds private keys.
+	if profiles && !loopback(host) {
+		say.Warn("admin.enablePprof has no effect: profiles are served on a loopback address only; set admin.address.host to 127.0.0.1", "host", host)
+		profiles = false
+	}
+	return listenAndServe(ctx, "the admin interface", net.JoinHostPort(host, strconv.Itoa(port)), admin(p.proxies, profiles, say))
+}
+
+// loopback says whether only this machine, or this pod, can reach a host.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (p *parts) proxies() any {

@@ -37,3 +37,12 @@ func TestCheckProxy(t *testing.T) {
 		}
 	}
 }
+
+// TestLoopback: profiles are for this machine only, by whatever name.
+func TestLoopback(t *testing.T) {
+	for host, want := range map[string]bool{"127.0.0.1": true, "127.8.0.1": true, "::1": true, "localhost": true, "0.0.0.0": false, "::": false, "10.0.0.1": false, "": false} {
+		if loopback(host) != want {
+			t.Errorf("%q: %v", host, !want)
+		}
+	}
+}

@@ -11,14 +11,11 @@ import (
 //go:embed quickstart.yaml
 var text []byte
 
-// latest is what the text names the demo backend's image by.
-const latest = "docker.io/egctl/egctl:latest"
-
 // Manifest is the quickstart of Envoy Gateway, with this version of egctl as the
 // backend: what `kubectl apply -f` and `egctl quickstart` make, and what the
 // quickstart on one machine serves.
 func Manifest(version string) []byte {
-	return bytes.ReplaceAll(text, []byte(latest), []byte("docker.io/egctl/egctl:"+charts.Tag(version)))
+	return bytes.ReplaceAll(text, []byte(charts.Image(charts.Latest)), []byte(charts.Image(version)))
 }
 
 // Host is the name that the quickstart's route serves.
