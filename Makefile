@@ -35,7 +35,7 @@ IMAGE ?= docker.io/egctl/egctl:$(VERSION)
 
 .PHONY: help
 help: ## Say what there is
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/egctl
@@ -126,6 +126,11 @@ bench: envoy ## Measure, and write the tables of docs/performance.md
 	  go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -timeout 30m ./pkg/controller/xds; \
 	  go test -run '^$$' -bench . -benchtime $(EDITS)x -timeout 60m ./pkg/local; \
 	  go test -run '^$$' -bench . -benchtime 5x -timeout 30m ./cmd/egctl; } | tee bench.out
+	go run ./hack/bench-table docs/performance.md < bench.out
+
+.PHONY: bench-cluster
+bench-cluster: envoy ## Measure on a real Kubernetes (Linux, root), likewise
+	cd test/e2e && EGCTL_E2E_FIGURES=1 go test -timeout 30m -v -run '^TestFigures$$' . | tee ../../bench.out
 	go run ./hack/bench-table docs/performance.md < bench.out
 
 # Only the packages that have golden files know the flag.

@@ -65,7 +65,7 @@ func splice(text, name, body string) (string, error) {
 
 // machine is the line that says what the figures were measured with.
 func machine(r *results) string {
-	if len(r.figures) == 0 {
+	if r.cpu == "" {
 		return ""
 	}
 	return fmt.Sprintf("Measured on %s with %s, %d cores (%s/%s), %s, Envoy %s.\n",

@@ -17,6 +17,7 @@ var tables = []struct {
 	{"ads", adsTable},
 	{"latency", latencyTable},
 	{"process", processTable},
+	{"cluster", clusterTable},
 }
 
 // grid collects the rows of a Markdown table, leaving out those without figures.
@@ -138,6 +139,28 @@ func processTable(r *results) string {
 			g.row(fmt.Sprintf("`egctl %s`, routes: %d", command, routes),
 				r.cell(name, "wall-ms", "%.0f ms", 1), r.cell(name, "cpu-ms", "%.0f ms", 1), r.cell(name, "peak-rss-MB", "%.0f MB", 1))
 		}
+	}
+	return g.String()
+}
+
+func clusterTable(r *results) string {
+	g := newGrid("What", "Aim", "Measured")
+	for _, row := range []struct{ label, aim, name, unit, format string }{
+		{"`egctl quickstart`, nothing installed, images present, to the answer", "15 s", "Quickstart", "s", "%.1f s"},
+		{"A Gateway more, from its creation to Programmed", "", "Gateway", "s", "%.1f s"},
+		{"A new route among 1,000, to the first answer", "", "Route/routes=1000", "s", "%.2f s"},
+		{"Controller, idle: resident set", "60 MB", "Controller/routes=0", "rss-MB", "%.0f MB"},
+		{"… of that its own, not pages of the program's file", "", "Controller/routes=0", "own-MB", "%.0f MB"},
+		{"Controller with 1,000 routes: resident set", "110 MB", "Controller/routes=1000", "rss-MB", "%.0f MB"},
+		{"… of that its own", "", "Controller/routes=1000", "own-MB", "%.0f MB"},
+		{"The program, stripped", "90 MB", "Size/program", "MB", "%.1f MB"},
+		{"The image, uncompressed", "", "Size/image", "MB", "%.1f MB"},
+	} {
+		v := r.cell("test/e2e Cluster"+row.name, row.unit, row.format, 1)
+		if v == "" {
+			continue
+		}
+		g.row(row.label, row.aim, v)
 	}
 	return g.String()
 }

@@ -172,7 +172,8 @@ func (c *Cluster) Apply(t *testing.T, resource schema.GroupVersionResource, name
 func (c *Cluster) Echo(t *testing.T, name string, replicas int32) {
 	t.Helper()
 	labels := map[string]string{"app": name}
-	grace := int64(1)
+	// As proxies do, they answer on for a moment when they are told to go.
+	grace, preStop := int64(3), &core.Lifecycle{PreStop: &core.LifecycleHandler{Sleep: &core.SleepAction{Seconds: 2}}}
 	field := func(env, path string) core.EnvVar {
 		return core.EnvVar{Name: env, ValueFrom: &core.EnvVarSource{FieldRef: &core.ObjectFieldSelector{FieldPath: path}}}
 	}
@@ -183,7 +184,7 @@ func (c *Cluster) Echo(t *testing.T, name string, replicas int32) {
 			Template: core.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: core.PodSpec{TerminationGracePeriodSeconds: &grace, Containers: []core.Container{{
-					Name: "echo", Image: EchoImage, ImagePullPolicy: core.PullIfNotPresent,
+					Name: "echo", Image: EchoImage, ImagePullPolicy: core.PullIfNotPresent, Lifecycle: preStop,
 					Ports: []core.ContainerPort{{Name: "web", ContainerPort: 3000}},
 					Env:   []core.EnvVar{field("POD_NAME", "metadata.name"), field("NAMESPACE", "metadata.namespace")},
 				}}},

@@ -120,15 +120,19 @@ func (l *Load) Err() error {
 	return fmt.Errorf("of %d requests some failed, first %s after the start at %s:%s", l.Sent(), l.first.Sub(l.began).Round(time.Millisecond), l.began.UTC().Format("15:04:05.000"), b.String())
 }
 
-// Stop ends the load. It fails the test if a request failed, or if there were too
-// few to tell.
+// Stop ends the load, once enough requests were sent to tell. It fails the test if
+// one of them failed.
 func (l *Load) Stop(t *testing.T) {
 	t.Helper()
+	const enough = 50
+	for late := time.Now().Add(time.Minute); l.Sent() < enough && l.Err() == nil && time.Now().Before(late); {
+		time.Sleep(10 * time.Millisecond)
+	}
 	l.stop()
 	if err := l.Err(); err != nil {
 		t.Error(err)
 	}
-	if n := l.Sent(); n < 50 {
+	if n := l.Sent(); n < enough {
 		t.Errorf("only %d requests were sent, which proves nothing", n)
 	}
 	t.Logf("%d requests in %s", l.Sent(), time.Since(l.began).Round(time.Second))

@@ -1,0 +1,48 @@
+package e2e
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/egctl/egctl/test/e2e/suite"
+)
+
+// TestQuickstart is egctl's own, from a cluster without anything to the answer and
+// back, under both of the program's names.
+func TestQuickstart(t *testing.T) {
+	s := shared.Get(t)
+	for _, command := range []string{"egctl", "kubectl eg"} {
+		t.Run(command, func(t *testing.T) {
+			s.Uninstalled(t)
+			words := strings.Fields(command)
+			run := func(args ...string) string {
+				t.Helper()
+				return s.Run(t, words[0], append(words[1:], args...)...)
+			}
+			namespace := s.Namespace(t)
+			out := run("quickstart", "--once", "-n", namespace)
+			var echo suite.Echo
+			if err := json.Unmarshal([]byte(out), &echo); err != nil || echo.Namespace != namespace || echo.Host != "www.example.com" {
+				t.Errorf("the answer was (%v)\n%s", err, out)
+			}
+
+			// What a user looks at next.
+			if out := run("status", "gateway", "eg", "-n", namespace, "--wait"); !strings.Contains(out, "eg") {
+				t.Errorf("status says\n%s", out)
+			}
+			if out := run("status", "tree", "gateway/eg", "-n", namespace); !strings.Contains(out, "HTTPRoute/backend") {
+				t.Errorf("the tree is\n%s", out)
+			}
+			if out := run("x", "status", "all", "-n", namespace); !strings.Contains(out, "httproute/backend") {
+				t.Errorf("x status says\n%s", out)
+			}
+
+			run("quickstart", "--cleanup", "-n", namespace)
+			if out := s.Run(t, "kubectl", "get", "deployments,services,serviceaccounts,gateways,httproutes", "-n", namespace, "-o", "name"); strings.TrimSpace(out) != "serviceaccount/default" {
+				t.Errorf("the clean-up left\n%s", out)
+			}
+			leavesOnlyCRDs(t, s)
+		})
+	}
+}
