@@ -53,18 +53,19 @@ envoy: ## Fetch the Envoy that egctl and its tests run, into egctl's cache
 quickstart: build envoy ## Run a gateway on this machine and send a request through it
 	bin/egctl quickstart --local
 
-# The last is of a module of its own and needs Linux and root; elsewhere it says that
-# it is skipped. PKG leaves it out.
+# The last two are modules of their own and need Linux and root; elsewhere they say
+# that they are skipped. The first time builds all of Kubernetes: ten minutes and
+# more. PKG leaves them out.
 .PHONY: test
-test: envoy ## Run all tests but those of make e2e
+test: envoy ## Run all tests but the conformance suite
 	go vet $(PKG)
 	go test -timeout 20m $(TESTFLAGS) $(PKG)
 ifeq ($(PKG),./...)
 	cd test/cluster && go test -timeout 60m $(TESTFLAGS) ./...
+	$(MAKE) e2e E2E='$(TESTFLAGS)'
 endif
 
-# The first time builds all of Kubernetes: ten minutes and more. CLUSTER are flags,
-# such as --name=mine.
+# CLUSTER are flags, such as --name=mine.
 .PHONY: cluster-up
 cluster-up: envoy ## Start a real Kubernetes for tests (Linux, root); see test/cluster
 	cd test/cluster && go run ./cmd/cluster up $(CLUSTER)
@@ -114,8 +115,7 @@ release: ## Release the tag that is checked out; see .goreleaser.yaml
 
 .PHONY: lint
 lint: ## Run golangci-lint (the first time builds it: a few minutes)
-	$(GOLANGCI_LINT) run ./...
-	cd test/cluster && $(GOLANGCI_LINT) run ./...
+	for module in . test/cluster test/e2e test/conformance; do (cd $$module && $(GOLANGCI_LINT) run ./...); done
 
 # Each line of figures goes into docs/performance.md. Alone on the machine, this
 # takes about seven minutes; BENCHTIME=1x is a quick look.
