@@ -2,12 +2,10 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
 	authv1 "k8s.io/api/authentication/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/egctl/egctl/test/e2e/suite"
@@ -66,10 +64,7 @@ func TestGatewayNamespaceMode(t *testing.T) {
 		}
 		suite.Eventually(t, 30*time.Second, "the Service is gone", func(ctx context.Context) error {
 			_, err := s.Kube.CoreV1().Services(a.Namespace).Get(ctx, a.Resource, metav1.GetOptions{})
-			if apierrors.IsNotFound(err) {
-				return nil
-			}
-			return fmt.Errorf("it is there (error %v)", err)
+			return suite.Gone(err)
 		})
 		s.Answers(t, 10*time.Second, b.Address, b.Host, "/", 200)
 	})

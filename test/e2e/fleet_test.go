@@ -123,10 +123,7 @@ func TestDaemonSet(t *testing.T) {
 	s.Apply(t, site.Namespace, suite.EnvoyProxyManifest("proxy", "provider: {type: Kubernetes, kubernetes: {envoyDeployment: {}}}"))
 	suite.Eventually(t, 60*time.Second, "the DaemonSet is gone", func(ctx context.Context) error {
 		_, err := s.Kube.AppsV1().DaemonSets(site.Proxies).Get(ctx, site.Resource, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return fmt.Errorf("it is there (error %v)", err)
+		return suite.Gone(err)
 	})
 	s.Rollout(t, site.Proxies, site.Resource)
 	s.Answers(t, 10*time.Second, site.Address, site.Host, "/", 200)

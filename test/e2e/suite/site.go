@@ -39,7 +39,7 @@ type SiteOptions struct {
 	Beside bool
 }
 
-// Echo is a backend with a Service of the same name, port 80.
+// EchoManifest is a backend with a Service of the same name, port 80.
 func EchoManifest(name string, replicas int) string {
 	return fmt.Sprintf(`
 apiVersion: apps/v1

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // Eventually waits until check returns nil, and fails the test with the last error
@@ -48,4 +50,15 @@ func Consistently(t *testing.T, during time.Duration, what string, check func(ct
 			t.Fatalf("%s: %v", what, err)
 		}
 	}
+}
+
+// Gone says whether what was asked for is: err is what the API server answered.
+func Gone(err error) error {
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	return errors.New("it is there")
 }
