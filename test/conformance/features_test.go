@@ -1,0 +1,283 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egctl/egctl/test/cluster"
+	"github.com/egctl/egctl/test/e2e/suite"
+)
+
+// features are those of the Gateway API v1.7.0 for which the official suite has no
+// test. All are of the experimental channel.
+var features = map[string]func(t *testing.T, s *suite.Suite){
+	"GatewayListenerFilters":           listenerFilters,
+	"GatewayAddressRoutabilityCluster": addressRoutability,
+	"ClusterTrustBundle":               clusterTrustBundle,
+}
+
+// untested runs the tests of features that the suite has none for; chosen is a
+// pattern, empty for all.
+func untested(t *testing.T, s *suite.Suite, chosen string) {
+	pattern, err := regexp.Compile(chosen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range features {
+		if !pattern.MatchString(name) {
+			continue
+		}
+		passed := t.Run(name, func(t *testing.T) { test(t, s) })
+		fmt.Println(map[bool]string{true: "passed", false: "FAILED"}[passed], name, "(a test of egctl's own)")
+	}
+}
+
+// listenerFilters has a listener ask before it lets a request through, and its
+// neighbours ask somebody else or nobody.
+func listenerFilters(t *testing.T, s *suite.Suite) {
+	namespace := s.Namespace(t)
+	s.Apply(t, namespace, suite.EchoManifest("backend", 1)+`
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: eg}
+spec:
+  gatewayClassName: `+class+`
+  listeners:
+  - {name: open, protocol: HTTP, port: 80}
+  - name: allowed
+    protocol: HTTP
+    port: 8081
+    filters: {requests: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: backend, port: 80}, http: {path: /allowed}}}]}
+  - name: denied
+    protocol: HTTP
+    port: 8082
+    filters: {requests: [{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: backend, port: 80}, http: {path: /status/401}}}]}
+---
+`+suite.RouteManifest("web", "eg", "www.example.com", "backend"))
+	address := s.Programmed(t, namespace, "eg")
+	s.Answers(t, time.Minute, address+":80", "www.example.com", "/", http.StatusOK)
+	s.Answers(t, time.Minute, address+":8081", "www.example.com", "/", http.StatusOK)
+	// The echo server is asked for /status/401/, which it calls a bad request.
+	s.Answers(t, time.Minute, address+":8082", "www.example.com", "/", http.StatusBadRequest)
+}
+
+// addressRoutability asks for an address that only the cluster reaches.
+func addressRoutability(t *testing.T, s *suite.Suite) {
+	namespace := s.Namespace(t)
+	s.Apply(t, namespace, suite.EchoManifest("backend", 1)+suite.GatewayManifest("eg", class, "  addresses: [{type: IPAddress, routability: Cluster}]")+
+		suite.RouteManifest("web", "eg", "www.example.com", "backend"))
+	g := s.GatewayIs(t, namespace, "eg", gatewayv1.GatewayConditionProgrammed, metav1.ConditionTrue)
+	if len(g.Status.Addresses) != 1 || ptr.Deref(g.Status.Addresses[0].Routability, "") != gatewayv1.GatewayAddressRoutabilityCluster {
+		t.Fatalf("addresses are %+v", g.Status.Addresses)
+	}
+	_, services, err := net.ParseCIDR("10.96.0.0/16")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := g.Status.Addresses[0].Value
+	if !services.Contains(net.ParseIP(address)) {
+		t.Errorf("%s is no address of a Service in the cluster", address)
+	}
+	s.Answers(t, time.Minute, address+":80", "www.example.com", "/", http.StatusOK)
+}
+
+// clusterTrustBundle has a Gateway trust clients, and backends, that a
+// ClusterTrustBundle vouches for.
+func clusterTrustBundle(t *testing.T, s *suite.Suite) {
+	namespace := s.Namespace(t)
+	trusted, stranger := newAuthority(t), newAuthority(t)
+	bundle := func(name string, a *authority) string {
+		return fmt.Sprintf(`
+apiVersion: certificates.k8s.io/v1
+kind: ClusterTrustBundle
+metadata: {name: %s}
+spec:
+  trustBundle: |
+%s
+---
+`, name, "    "+strings.ReplaceAll(strings.TrimSpace(string(a.certificate)), "\n", "\n    "))
+	}
+	clients, backends, others := suite.Unique("clients"), suite.Unique("backends"), suite.Unique("others")
+	s.Apply(t, namespace, bundle(clients, trusted)+bundle(backends, trusted)+bundle(others, stranger)+
+		secret("gateway", trusted.issue(t, "www.example.com"))+secret("backend", trusted.issue(t, "backend.example.com"))+
+		fmt.Sprintf(`
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: eg}
+spec:
+  gatewayClassName: %s
+  tls: {frontend: {default: {validation: {caCertificateRefs: [{group: certificates.k8s.io, kind: ClusterTrustBundle, name: %s}]}}}}
+  listeners: [{name: https, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: gateway}]}}]
+---
+`, class, clients)+tlsEcho("trusted")+suite.RouteManifest("trusted", "eg", "trusted.example.com", "trusted")+validate("trusted", backends)+
+		tlsEcho("strange")+suite.RouteManifest("strange", "eg", "strange.example.com", "strange")+validate("strange", others))
+	address := s.Programmed(t, namespace, "eg") + ":443"
+
+	ask := func(host string, client *tls.Certificate) (int, error) {
+		c := tls.Config{RootCAs: trusted.pool, ServerName: "www.example.com", MinVersion: tls.VersionTLS12}
+		if client != nil {
+			c.Certificates = []tls.Certificate{*client}
+		}
+		tr := &http.Transport{DialContext: s.Cluster.DialContext, TLSClientConfig: &c, DisableKeepAlives: true}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+"/", nil)
+		if err != nil {
+			return 0, err
+		}
+		req.Host = host
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			return 0, err
+		}
+		return resp.StatusCode, resp.Body.Close()
+	}
+	status := func(host string, client *tls.Certificate, want int) {
+		t.Helper()
+		suite.Eventually(t, time.Minute, fmt.Sprintf("%d for %s", want, host), func(context.Context) error {
+			got, err := ask(host, client)
+			if err == nil && got != want {
+				err = fmt.Errorf("status %d", got)
+			}
+			return err
+		})
+	}
+	known, unknown := trusted.issue(t, "client"), stranger.issue(t, "client")
+	status("trusted.example.com", &known, http.StatusOK)
+	// Envoy answers for a backend whose certificate it does not accept.
+	status("strange.example.com", &known, http.StatusServiceUnavailable)
+	var refused *net.OpError
+	for what, client := range map[string]*tls.Certificate{"without a certificate": nil, "with one of another authority": &unknown} {
+		if got, err := ask("trusted.example.com", client); err == nil || !errors.As(err, &refused) {
+			t.Errorf("a client %s got status %d, error %v; want an alert", what, got, err)
+		}
+	}
+}
+
+// tlsEcho is an echo server that speaks TLS with the Secret backend.
+func tlsEcho(name string) string {
+	return fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: %[1]s, labels: {app: %[1]s}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: echo
+    image: %[2]s
+    env:
+    - {name: POD_NAME, value: %[1]s}
+    - {name: NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
+    - {name: TLS_SERVER_CERT, value: /certificate/tls.crt}
+    - {name: TLS_SERVER_PRIVKEY, value: /certificate/tls.key}
+    volumeMounts: [{name: certificate, mountPath: /certificate}]
+    readinessProbe: {tcpSocket: {port: 8443}, periodSeconds: 1}
+  volumes: [{name: certificate, secret: {secretName: backend}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: %[1]s}
+spec:
+  selector: {app: %[1]s}
+  ports: [{name: https, port: 80, targetPort: 8443}]
+---
+`, name, cluster.EchoImage)
+}
+
+// validate has the proxies of all Gateways believe a Service if a bundle vouches
+// for it.
+func validate(service, bundle string) string {
+	return fmt.Sprintf(`
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: %[1]s}
+spec:
+  targetRefs: [{group: "", kind: Service, name: %[1]s}]
+  validation:
+    hostname: backend.example.com
+    caCertificateRefs: [{group: certificates.k8s.io, kind: ClusterTrustBundle, name: %[2]s}]
+---
+`, service, bundle)
+}
+
+func secret(name string, c tls.Certificate) string {
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		panic(err) // a key that this file made
+	}
+	encode := func(kind string, der []byte) string {
+		return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	return fmt.Sprintf(`
+apiVersion: v1
+kind: Secret
+metadata: {name: %s}
+type: kubernetes.io/tls
+data: {tls.crt: %s, tls.key: %s}
+---
+`, name, encode("CERTIFICATE", c.Certificate[0]), encode("PRIVATE KEY", key))
+}
+
+// authority issues certificates.
+type authority struct {
+	certificate []byte // PEM
+	pool        *x509.CertPool
+	parsed      *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{pool: x509.NewCertPool()}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	var err error
+	if a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.parsed, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	a.pool.AddCert(a.parsed)
+	a.certificate = bytes.TrimSpace(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return a
+}
+
+// issue makes a certificate for clients and servers.
+func (a *authority) issue(t *testing.T, name string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.parsed, key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
