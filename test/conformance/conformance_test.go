@@ -49,10 +49,13 @@ func TestConformance(t *testing.T) {
 
 // small makes proxies ask for little. The suite has thirty Gateways and more at a
 // time: by default a node of two cores has no room for their proxies, and they would
-// wait for each other.
+// wait for each other. They need not drain for long either: the suite waits 30 s for
+// a namespace to go, and Kubernetes looks whether its pods are gone only after half
+// of what they may take.
 const small = `provider:
   type: Kubernetes
   kubernetes: {envoyDeployment: {container: {resources: {requests: {cpu: 10m, memory: 64Mi}}}}}
+shutdown: {drainTimeout: 2s, minDrainDuration: 1s}
 `
 
 // run runs the suite inside the cluster's network.
@@ -78,9 +81,14 @@ func run(t *testing.T, s *suite.Suite, channel, mode string) {
 	ctx, cancel := context.WithDeadline(t.Context(), deadline.Add(-time.Minute))
 	defer cancel()
 	cmd := s.Cluster.Command(ctx, program, "-test.run="+pattern, "-test.parallel="+flag.Lookup("test.parallel").Value.String(),
-		fmt.Sprintf("-test.v=%t", testing.Verbose()), "-test.timeout=0")
+		"-test.v", "-test.timeout=0")
+	said, err := newTranscript(filepath.Join(s.Dir, channel+"-"+mode+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = said.Close() }()
 	// The end of its standard error says why it ended if nothing else does.
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Stdout, cmd.Stderr = said, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
 	cmd.WaitDelay = 10 * time.Second
 	cmd.Env = append(cmd.Env, insideVariable+"=1", modeVariable+"="+mode, reportVariable+"="+report, versionVariable+"="+version(t, s))
@@ -88,8 +96,8 @@ func run(t *testing.T, s *suite.Suite, channel, mode string) {
 	watched := watchGateways(t, s)
 	cpu, began := controllerCPU(t, s), time.Now()
 	err = cmd.Run()
-	fmt.Printf("%s-%s: %.0f s, of which the controller was busy %.1f s; %s\n", channel, mode, time.Since(began).Seconds(),
-		controllerCPU(t, s)-cpu, watched())
+	fmt.Printf("%s-%s: %.0f s, of which the controller was busy %.1f s; %s\nall of it: %s\n", channel, mode, time.Since(began).Seconds(),
+		controllerCPU(t, s)-cpu, watched(), said.file.Name())
 	if err != nil {
 		s.Dump(t, "gateway-conformance-infra")
 		t.Error(err)
