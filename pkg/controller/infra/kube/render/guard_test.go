@@ -27,11 +27,11 @@ func TestGuard(t *testing.T) {
 		{name: "nothing", kubernetes: "envoyDeployment: {}"},
 		{name: "a Secret of the user", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: mine}}, {name: envoy-gateway-ca, emptyDir: {}}]}, container: {env: [{name: A, value: envoy-gateway}]}")},
 		{name: "its own certificate", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: envoy-default-eg-e41e7b31}}]}")},
-		{name: "a volume", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: envoy-gateway-ca}}]}"), field: "volumes[2].secret.secretName", want: ca},
+		{name: "a volume", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: envoy-gateway-ca}}]}"), field: "volumes[3].secret.secretName", want: ca},
 		{name: "in our volume's place", kubernetes: deployment("pod: {volumes: [{name: certs, secret: {secretName: envoy-gateway}}]}"), field: "volumes[0].secret.secretName", want: own},
-		{name: "another fleet's", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: envoy-shop-web-0a1b2c3d}}]}"), field: "volumes[2].secret.secretName", want: other},
-		{name: "a projected volume", kubernetes: deployment("pod: {volumes: [{name: a, projected: {sources: [{configMap: {name: envoy-gateway}}, {secret: {name: envoy-gateway-ca}}]}}]}"), field: "volumes[2].projected.sources[1].secret.name", want: ca},
-		{name: "a volume of a CSI driver", kubernetes: deployment("pod: {volumes: [{name: a, csi: {driver: x, nodePublishSecretRef: {name: envoy-gateway}}}]}"), field: "volumes[2].csi.nodePublishSecretRef.name", want: own},
+		{name: "another fleet's", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: envoy-shop-web-0a1b2c3d}}]}"), field: "volumes[3].secret.secretName", want: other},
+		{name: "a projected volume", kubernetes: deployment("pod: {volumes: [{name: a, projected: {sources: [{configMap: {name: envoy-gateway}}, {secret: {name: envoy-gateway-ca}}]}}]}"), field: "volumes[3].projected.sources[1].secret.name", want: ca},
+		{name: "a volume of a CSI driver", kubernetes: deployment("pod: {volumes: [{name: a, csi: {driver: x, nodePublishSecretRef: {name: envoy-gateway}}}]}"), field: "volumes[3].csi.nodePublishSecretRef.name", want: own},
 		{name: "the environment", kubernetes: deployment("container: {env: [{name: A, valueFrom: {secretKeyRef: {name: envoy-gateway-ca, key: tls.key}}}]}"), field: "containers[0].env[3].valueFrom.secretKeyRef.name", want: ca},
 		{name: "an init container", kubernetes: deployment("initContainers: [{name: a, image: b, envFrom: [{secretRef: {name: envoy-gateway}}]}]"), field: "initContainers[0].envFrom[0].secretRef.name", want: own},
 		{name: "an added container", kubernetes: patch("containers: [{name: a, image: b, envFrom: [{secretRef: {name: envoy-gateway-ca}}]}]"), field: "containers[0].envFrom[0].secretRef.name", want: ca},
@@ -51,7 +51,7 @@ func TestGuard(t *testing.T) {
 		{name: "beside a Gateway", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: envoy-gateway-ca}}]}"), namespace: "default"},
 		{
 			name: "beside a Gateway in the controller's namespace", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: envoy-gateway-ca}}]}"), namespace: "envoy-gateway-system",
-			field: "volumes[3].secret.secretName", want: ca,
+			field: "volumes[4].secret.secretName", want: ca,
 		},
 	} {
 		var in input
