@@ -24,8 +24,11 @@ const byMoved = "moved"
 // deployment mode. What has the same namespace in both is told by its name.
 func (w *watches) movedOwner(o metav1.Object) (store.Key, bool) {
 	k, ok := render.Owner(o.GetLabels())
+	if !ok {
+		return store.Key{}, false
+	}
 	here, there := w.i.o.Render.FleetNamespace(k), w.i.o.Render.Moved().FleetNamespace(k)
-	return k, ok && here != there && o.GetNamespace() == there && !isMark(o, k)
+	return k, here != there && o.GetNamespace() == there && !isMark(o, k)
 }
 
 func (w *watches) movedOf(o any) ([]string, error) {
