@@ -139,7 +139,7 @@ func (i *Infrastructure) removeFormer(ctx context.Context, f *translate.Fleet, w
 				}
 			} else if bad[kind] {
 				continue
-			} else if kind == render.ServiceAccount && (bad[workload.kind] || !i.rolledOut(f.Key, workload, o.GetNamespace())) {
+			} else if kind == render.ServiceAccount && !isMark(o, f.Key) && (bad[workload.kind] || !i.rolledOut(f.Key, workload, o.GetNamespace())) {
 				switching = true
 				continue
 			}
