@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
@@ -103,7 +104,8 @@ func (p *parts) assemble() (err error) {
 	}
 	if p.infra, err = infra.New(infra.Options{
 		Client: config, Render: renders, Namespaces: scope.Namespaces, Certificates: certificates,
-		Submit: func(changes ...store.Change) { p.control.Submit(changes...) },
+		Submit:  func(changes ...store.Change) { p.control.Submit(changes...) },
+		Current: p.current,
 		Observe: func(w infra.Write) {
 			note := p.metrics.Applied
 			if w.Delete {
@@ -187,7 +189,10 @@ func (p *parts) lead(ctx context.Context) error {
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() error { return p.pki.Lead(ctx) })
 		group.Go(func() error { return p.leadInfrastructure(ctx) })
-		group.Go(func() error { return p.writer.Lead(ctx) })
+		group.Go(func() error {
+			p.look(ctx)
+			return p.writer.Lead(ctx)
+		})
 		return group.Wait()
 	}
 	e := &election{
@@ -200,6 +205,37 @@ func (p *parts) lead(ctx context.Context) error {
 		return nil
 	}
 	return e.run(ctx, lead)
+}
+
+// lookWithin is how long a new leader waits to know how proxies are before it writes
+// statuses. Where they cannot be watched, statuses are worth more than waiting.
+const lookWithin = 30 * time.Second
+
+// look waits until statuses say how proxies are: of Gateways that are programmed
+// nobody is to hear that they are not, because this replica has not looked yet.
+func (p *parts) look(term context.Context) {
+	select {
+	case <-term.Done():
+		return
+	case <-p.control.Ready():
+	}
+	ctx, cancel := context.WithTimeoutCause(term, lookWithin, fmt.Errorf("not within %s", lookWithin))
+	defer cancel()
+	err := p.infra.Known(ctx)
+	if err == nil {
+		err = p.control.Flush(ctx)
+	}
+	if err != nil && term.Err() == nil {
+		p.o.Log.For(v1alpha1.LogComponentProvider).Warn("writing statuses though it is not known how all proxies are", "error", err)
+	}
+}
+
+// current returns when everything that exists now has been translated.
+func (p *parts) current(ctx context.Context) error {
+	if err := p.source.CaughtUp(ctx); err != nil {
+		return err
+	}
+	return p.control.Flush(ctx)
 }
 
 // leadInfrastructure waits until the CA is known which proxies with tokens are told

@@ -154,7 +154,11 @@ func memoryLimit(p *v1alpha1.EnvoyProxySpec) int64 {
 // whatever their Gateway. It renders them for one that is made up.
 func checkProxy(c render.Config) func(*v1alpha1.EnvoyProxySpec) error {
 	c.CABundle = nil // it changes, and is no matter of the spec
-	fleet := translate.Fleet{Key: store.ID{Kind: store.Gateway, Namespace: c.Namespace, Name: "any"}.Key()}
+	namespace := c.Namespace
+	if c.GatewayNamespaceMode {
+		namespace = "any" // what may not be used in the controller's may well be elsewhere
+	}
+	fleet := translate.Fleet{Key: store.ID{Kind: store.Gateway, Namespace: namespace, Name: "any"}.Key()}
 	return func(s *v1alpha1.EnvoyProxySpec) error {
 		f := fleet
 		f.Parameters = s

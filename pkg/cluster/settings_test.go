@@ -20,9 +20,10 @@ func TestCheckProxy(t *testing.T) {
 	})
 	for spec, want := range map[string]string{
 		"{}": "",
-		"bootstrap: {type: Merge, value: 'stats_flush_interval: 1s'}":                                                                    "",
-		"bootstrap: {type: Merge, value: 'stats_flush_interval: 0s'}":                                                                    "spec.bootstrap: not a bootstrap of Envoy: invalid Bootstrap.StatsFlushInterval: value must be inside range [1ms, 5m0s)",
-		"provider: {type: Kubernetes, kubernetes: {envoyDeployment: {patch: {type: StrategicMerge, value: {metadata: {name: other}}}}}}": "EnvoyProxy: patch of Deployment: it changes name or namespace",
+		"bootstrap: {type: Merge, value: 'stats_flush_interval: 1s'}":                                                                        "",
+		"bootstrap: {type: Merge, value: 'stats_flush_interval: 0s'}":                                                                        "spec.bootstrap: not a bootstrap of Envoy: invalid Bootstrap.StatsFlushInterval: value must be inside range [1ms, 5m0s)",
+		"provider: {type: Kubernetes, kubernetes: {envoyDeployment: {patch: {type: StrategicMerge, value: {metadata: {name: other}}}}}}":     "EnvoyProxy: patch of Deployment: it changes name or namespace",
+		"provider: {type: Kubernetes, kubernetes: {envoyDeployment: {pod: {volumes: [{name: a, secret: {secretName: envoy-gateway-ca}}]}}}}": "EnvoyProxy: Deployment: spec.template.spec.volumes[3].secret.secretName: Secret envoy-gateway-ca holds a key of the controller",
 	} {
 		s := &v1alpha1.EnvoyProxySpec{}
 		if err := yaml.UnmarshalStrict([]byte(spec), s); err != nil {

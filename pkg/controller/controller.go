@@ -98,8 +98,10 @@ type Controller struct {
 	// since is when the first of what waits came.
 	since  time.Time
 	events []event
-	wake   chan struct{}
-	ready  chan struct{}
+	// flushed are closed when what waits now is served.
+	flushed []chan struct{}
+	wake    chan struct{}
+	ready   chan struct{}
 }
 
 // event is something that happened to a proxy: a rejection or, if that is nil,
@@ -133,6 +135,22 @@ func (c *Controller) Submit(changes ...store.Change) {
 	c.pending = append(c.pending, changes...)
 	c.mu.Unlock()
 	c.poke()
+}
+
+// Flush returns once everything that was submitted before has taken effect. An error
+// is ctx's.
+func (c *Controller) Flush(ctx context.Context) error {
+	done := make(chan struct{})
+	c.mu.Lock()
+	c.flushed = append(c.flushed, done)
+	c.mu.Unlock()
+	c.poke()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // arrived notes the time of the first thing that waits; the caller holds mu.
@@ -203,9 +221,14 @@ func (c *Controller) Run(ctx context.Context) error {
 // step takes everything that waits and brings the world up to date.
 func (c *Controller) step() {
 	c.mu.Lock()
-	changes, events, since := c.pending, c.events, c.since
-	c.pending, c.events = nil, nil
+	changes, events, since, flushed := c.pending, c.events, c.since, c.flushed
+	c.pending, c.events, c.flushed = nil, nil, nil
 	c.mu.Unlock()
+	defer func() {
+		for _, done := range flushed {
+			close(done)
+		}
+	}()
 
 	begin := time.Now()
 	changes = append(changes, forgotten(changes, c.translator.Store)...)

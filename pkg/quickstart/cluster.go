@@ -18,6 +18,7 @@ import (
 	gatewayclient "sigs.k8s.io/gateway-api/pkg/client/clientset/versioned/typed/apis/v1"
 
 	"github.com/egctl/egctl/pkg/inspect/proxies"
+	"github.com/egctl/egctl/pkg/inspect/status"
 	"github.com/egctl/egctl/pkg/install"
 	"github.com/egctl/egctl/pkg/portforward"
 )
@@ -221,7 +222,7 @@ What next?
 }
 
 // wait asks until it is so, and says on time-out what was last missing. A question
-// answers "" for yes.
+// answers "" for yes. A request that fails is asked again, unless that is of no use.
 func (r *clusterRun) wait(ctx context.Context, what string, question func(context.Context) (missing string, err error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.Timeout, fmt.Errorf("not within %s", r.Timeout))
 	defer cancel()
@@ -233,7 +234,10 @@ func (r *clusterRun) wait(ctx context.Context, what string, question func(contex
 			return nil
 		case err == nil:
 			last = missing
-		case ctx.Err() == nil:
+		case ctx.Err() != nil: // that is why it failed
+		case status.Passing(err):
+			last = err.Error()
+		default:
 			return fmt.Errorf("wait until %s: %w", what, err)
 		}
 		if last != said {

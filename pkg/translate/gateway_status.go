@@ -20,7 +20,8 @@ func classStatus(c *incr.Context, class *gateway.GatewayClass) (any, []issue) {
 	}
 	issues := classIssues(c, store.KeyOf(class))
 	status := &gateway.GatewayClassStatus{
-		Conditions:        []metav1.Condition{judge(accepted, issues, accepted, "the class is served by this controller", class.Generation)},
+		Conditions: []metav1.Condition{withIgnored(judge(accepted, issues, accepted, "the class is served by this controller", class.Generation),
+			classParametersOf.Get(c, store.KeyOf(class)))},
 		SupportedFeatures: supportedFeatures(c),
 	}
 	if b, known := bundle(c); known {
@@ -67,7 +68,7 @@ func gatewayStatus(c *incr.Context, k store.Key, g *gateway.Gateway) (any, []iss
 			served++
 		}
 	}
-	status.Conditions = append(status.Conditions, gatewayAcceptedCondition(issues, good, bad, g.Generation))
+	status.Conditions = append(status.Conditions, withIgnored(gatewayAcceptedCondition(issues, good, bad, g.Generation), gatewayParametersOf.Get(c, k)))
 	status.Conditions = append(status.Conditions, gatewayProgrammed(c, k, g, status, served, ports))
 	issues = append(issues, ports...)
 	issues = append(issues, otherRefusals(c, k, ls.All)...)

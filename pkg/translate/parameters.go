@@ -29,6 +29,8 @@ type parameters struct {
 	Issues []issue
 	// Lost says that the named EnvoyProxy is not there.
 	Lost bool
+	// Ignored are the fields of Own that have no effect yet.
+	Ignored []string
 }
 
 // classParametersOf finds the parameters of a GatewayClass.
@@ -97,7 +99,7 @@ func resolveParameters(c *incr.Context, from store.Key, field string, to store.K
 	if !ok {
 		return parameters{Lost: true, Issues: []issue{classParameters.at(from, field, "", "%s does not exist", to)}}
 	}
-	return parameters{Own: &o.Spec, From: to}
+	return parameters{Own: &o.Spec, From: to, Ignored: ignored(&o.Spec)}
 }
 
 // layer is a less specific EnvoyProxy, and how the more specific one is laid

@@ -20,8 +20,11 @@ func envoyProxyStatus(c *incr.Context, k store.Key, p *v1alpha1.EnvoyProxy) (any
 		issues = append(issues, proxyInvalid.at(k, bad.path, bad.hint, "%s", bad.message))
 	}
 	own := slices.Clone(issues)
+	inForce := "the parameters are in force"
 	if fields := ignored(&p.Spec); len(fields) > 0 {
-		issues = append(issues, proxyIgnored.at(k, "spec", "", "egctl does not act on %s yet", strings.Join(fields, ", ")))
+		without := proxyIgnored.at(k, "spec", "", "egctl does not act on %s yet", strings.Join(fields, ", "))
+		issues = append(issues, without)
+		inForce += ". Note: " + without.Message
 	}
 	status := &gateway.PolicyStatus{}
 	for _, from := range referrers(c, k) {
@@ -32,13 +35,30 @@ func envoyProxyStatus(c *incr.Context, k store.Key, p *v1alpha1.EnvoyProxy) (any
 		status.Ancestors = append(status.Ancestors, gateway.PolicyAncestorStatus{
 			AncestorRef:    ancestor(from),
 			ControllerName: gateway.GatewayController(settings(c).ControllerName),
-			Conditions:     []metav1.Condition{judge(accepted, there, accepted, "the parameters are in force", p.Generation)},
+			Conditions:     []metav1.Condition{judge(accepted, there, accepted, inForce, p.Generation)},
 		})
 	}
 	if len(status.Ancestors) == 0 {
 		return nil, issues
 	}
 	return status, issues
+}
+
+// withIgnored adds to the word that a GatewayClass or Gateway is accepted what of its
+// EnvoyProxy has no effect: whoever looks at a cluster sees no warnings.
+func withIgnored(accepted metav1.Condition, p parameters) metav1.Condition {
+	if accepted.Status != metav1.ConditionTrue {
+		return accepted // there is something more important to say
+	}
+	if len(p.Ignored) > 0 {
+		accepted.Message += " " + sentence("note: egctl does not act on "+strings.Join(p.Ignored, ", ")+" of "+p.From.String()+" yet")
+	}
+	for _, i := range p.Issues {
+		if i.Code == proxyIgnored.id {
+			accepted.Message += " " + sentence("note: "+i.Message)
+		}
+	}
+	return accepted
 }
 
 // referrers lists the GatewayClasses and Gateways of ours that name an

@@ -95,4 +95,8 @@
 // A gateway without a snapshot so far gets no answer at all: a controller that
 // has just started must not tell a running proxy that its configuration is
 // gone.
+//
+// Nor is a proxy told so whose gateway was deleted. It is about to end, and drains
+// with what it has: its listeners, and the one for probes most of all. The snapshot
+// goes with the last proxy.
 package xds

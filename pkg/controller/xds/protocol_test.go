@@ -86,6 +86,42 @@ func TestAnUnknownGatewayIsNotAnswered(t *testing.T) {
 	c.accept("RouteConfiguration -r")
 }
 
+// A proxy whose gateway is deleted drains with what it has, also if it has to
+// connect again; what comes after the last one has ended knows nothing of it.
+func TestADeletedGatewayKeepsItsProxies(t *testing.T) {
+	s, path := serve(t, xds.Options{})
+	update(s, "g", snapshot(cluster(t, "a", 0), bareListener(t, "ready", 19003)), assignment(t, "a", 1))
+	connect := func() *client {
+		t.Helper()
+		c := dial(t, path, "g")
+		c.subscribe(encoded.ClusterType)
+		c.accept("Cluster +a")
+		c.subscribe(encoded.EndpointType, "a")
+		c.accept("ClusterLoadAssignment +a")
+		c.subscribe(encoded.ListenerType)
+		c.accept("Listener +ready")
+		return c
+	}
+	one, two := connect(), connect()
+	s.Update(xds.Change{Snapshots: map[string]*encoded.Snapshot{"g": nil}, Endpoints: map[string]*encoded.Resource{"a": nil}})
+	one.quiet()
+	two.close()
+	eventually(t, "one proxy is left", func() bool { return len(s.Synced("g")) == 1 })
+	again := connect()
+	one.close()
+	again.close()
+	eventually(t, "the gateway is forgotten", func() bool { return len(s.Gateways()) == 0 })
+	late := dial(t, path, "g")
+	late.subscribe(encoded.ClusterType)
+	late.quiet()
+
+	// One of the same name is another gateway, and what the last one had is gone.
+	update(s, "g", snapshot(cluster(t, "a", 0)))
+	late.accept("Cluster +a")
+	late.subscribe(encoded.EndpointType, "a")
+	late.accept("ClusterLoadAssignment -a")
+}
+
 func TestNames(t *testing.T) {
 	s, path := serve(t, xds.Options{WarmTimeout: 50 * time.Millisecond})
 	update(s, "g", snapshot(cluster(t, "a", 0), secret(t, "s", "1"), secret(t, "u", "1")), assignment(t, "a", 1))
@@ -187,20 +223,6 @@ func TestIdentity(t *testing.T) {
 	if strings.Contains(intruder.err.Error(), "no such proxy") {
 		t.Error("the reason is told to the intruder")
 	}
-}
-
-func TestAGatewayThatIsGone(t *testing.T) {
-	s, path := serve(t, xds.Options{})
-	update(s, "g", snapshot(secret(t, "s", "1"), bareListener(t, "l", 80)))
-	c := dial(t, path, "g")
-	c.subscribe(encoded.ClusterType)
-	c.accept("Cluster")
-	c.subscribe(encoded.ListenerType)
-	c.accept("Listener +l")
-	update(s, "g", nil)
-	c.accept("Listener -l")
-	c.subscribe(encoded.SecretType, "s")
-	c.accept("Secret -s")
 }
 
 func TestSlowConsumerGetsTheNewestState(t *testing.T) {

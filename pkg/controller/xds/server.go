@@ -54,13 +54,20 @@ type Server struct {
 	revision  uint64
 	gateways  map[string]*gateway
 	endpoints map[string]*encoded.Resource
+	// lapsed are endpoints that are gone, and stay while a gateway that is gone, too,
+	// names them.
+	lapsed set
 	// naming says which gateways' snapshots name an assignment.
 	naming map[string]map[*gateway]struct{}
 }
 
 // gateway is what the proxies of one Gateway share.
 type gateway struct {
-	known    bool // an Update has named it
+	known bool // an Update has named it
+	// gone says that there is no such gateway any more. Its snapshot stays until the
+	// last of its proxies has gone, too: what drains still needs its listeners, and
+	// the one for probes most of all.
+	gone     bool
 	snapshot *encoded.Snapshot
 	revision uint64
 	streams  map[*stream]struct{}
@@ -72,6 +79,7 @@ func NewServer(o Options) *Server {
 		identify: o.Identify, logger: o.Logger, warm: o.WarmTimeout, drain: o.DrainTime,
 		gateways:  map[string]*gateway{},
 		endpoints: map[string]*encoded.Resource{},
+		lapsed:    set{},
 		naming:    map[string]map[*gateway]struct{}{},
 	}
 	if s.logger == nil {
@@ -98,7 +106,7 @@ var errNoIdentity = errors.New("the server was given no way to identify proxies"
 // Change is a set of changes that belong together.
 type Change struct {
 	// Snapshots by gateway key. Nil means that the gateway is gone: proxies
-	// that are still connected are told to drop everything.
+	// that are still connected keep what they have until they end.
 	Snapshots map[string]*encoded.Snapshot
 	// Endpoints by name of the load assignment. Nil means that it is gone.
 	Endpoints map[string]*encoded.Resource
@@ -111,18 +119,24 @@ func (s *Server) Update(c Change) {
 	s.revision++
 	touched := map[*gateway]*names{}
 	for key, snapshot := range c.Snapshots {
+		if snapshot == nil {
+			s.retire(key)
+			continue
+		}
 		g := s.gateway(key)
 		d := diff(g.snapshot, snapshot)
 		s.index(g, d[assignments], snapshot)
 		if !d.empty() || !g.known {
 			touched[g] = d
 		}
-		g.known, g.snapshot = true, snapshot
-		if snapshot == nil && len(g.streams) == 0 {
-			delete(s.gateways, key)
-		}
+		g.known, g.gone, g.snapshot = true, false, snapshot
 	}
 	for name, assignment := range c.Endpoints {
+		if assignment == nil && s.onlyGone(name) {
+			s.lapsed[name] = struct{}{}
+			continue
+		}
+		delete(s.lapsed, name)
 		if encoded.Equal(s.endpoints[name], assignment) {
 			continue
 		}
@@ -175,6 +189,19 @@ func (s *Server) gateway(key string) *gateway {
 	return g
 }
 
+// retire notes that a gateway is gone, and drops it if it has no proxy.
+func (s *Server) retire(key string) {
+	g := s.gateways[key]
+	if g == nil {
+		return
+	}
+	g.gone = true
+	if len(g.streams) == 0 {
+		s.index(g, assignmentsOf(g.snapshot), nil)
+		delete(s.gateways, key)
+	}
+}
+
 // index keeps naming up to date for assignments that came to or went from the
 // snapshot of g.
 func (s *Server) index(g *gateway, changed []string, now *encoded.Snapshot) {
@@ -189,8 +216,23 @@ func (s *Server) index(g *gateway, changed []string, now *encoded.Snapshot) {
 		delete(s.naming[name], g)
 		if len(s.naming[name]) == 0 {
 			delete(s.naming, name)
+			if _, ok := s.lapsed[name]; ok {
+				delete(s.lapsed, name)
+				delete(s.endpoints, name)
+			}
 		}
 	}
+}
+
+// onlyGone says whether an assignment is named, and by no gateway that is still
+// there.
+func (s *Server) onlyGone(name string) bool {
+	for g := range s.naming[name] {
+		if !g.gone {
+			return false
+		}
+	}
+	return len(s.naming[name]) > 0
 }
 
 // connect enters a stream under its gateway.
@@ -206,8 +248,8 @@ func (s *Server) connect(st *stream) {
 func (s *Server) disconnect(st *stream) {
 	s.mu.Lock()
 	delete(st.gateway.streams, st)
-	if len(st.gateway.streams) == 0 && st.gateway.snapshot == nil {
-		delete(s.gateways, st.key)
+	if g := st.gateway; len(g.streams) == 0 && (g.gone || g.snapshot == nil) {
+		s.retire(st.key)
 	}
 	s.mu.Unlock()
 	s.moved.fire()

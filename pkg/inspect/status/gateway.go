@@ -9,6 +9,7 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -68,8 +69,10 @@ func WaitServing(ctx context.Context, o ServingOptions) (*Serving, error) {
 				return nil, &TimeoutError{Missing: []string{last}}
 			}
 			return nil, ctx.Err()
-		case err != nil:
+		case err != nil && !Passing(err):
 			return nil, err
+		case err != nil:
+			missing = err.Error()
 		case missing == "":
 			return s, nil
 		}
@@ -83,7 +86,18 @@ func WaitServing(ctx context.Context, o ServingOptions) (*Serving, error) {
 	}
 }
 
-// look returns what is missing. An error is one that waiting does not mend.
+// Passing says whether an error of a request may be gone at the next: there was no
+// answer, or the API server says that it cannot give one now. Any other answer, such
+// as that something is forbidden, stays.
+func Passing(err error) bool {
+	if answer := apierrors.APIStatus(nil); !errors.As(err, &answer) {
+		return true
+	}
+	return apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err) ||
+		apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsUnexpectedServerError(err)
+}
+
+// look returns what is missing.
 func (o ServingOptions) look(ctx context.Context, finder proxies.Client) (s *Serving, missing string, err error) {
 	fleet, err := finder.Find(ctx, o.Namespace, o.Name)
 	if proxies.IsNotFound(err) {

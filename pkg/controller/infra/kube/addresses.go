@@ -189,7 +189,7 @@ func (i *Infrastructure) nodes(k store.Key, s *corev1.Service) ([]corev1.Node, b
 	local := s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
 	serving := map[string]bool{}
 	if local {
-		for _, o := range indexed(i.watches.slices, k) {
+		for _, o := range indexed(i.watches.slices, byFleet, k) {
 			if o.GetLabels()[discoveryv1.LabelServiceName] != s.Name {
 				continue
 			}

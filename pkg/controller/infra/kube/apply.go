@@ -2,11 +2,9 @@ package kube
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -46,64 +44,6 @@ func nameOf(u *unstructured.Unstructured) objectName {
 	return objectName{u.GroupVersionKind(), u.GetName()}
 }
 
-// digest is a hash of what is to be applied, or of which fields are ours.
-type digest [sha256.Size]byte
-
-// applied is what was applied, and what came of it.
-type applied struct {
-	want digest
-	// owned are the fields that were ours after that.
-	owned digest
-	// version is the resource version after that.
-	version uint64
-	// replicas says that we own the number of replicas.
-	replicas bool
-}
-
-func hash(o any) (digest, error) {
-	data, err := json.Marshal(o) // sorts keys
-	if err != nil {
-		return digest{}, err
-	}
-	return sha256.Sum256(data), nil
-}
-
-// ownFields returns which fields of an object are ours, as the API server keeps
-// account of them; nil: none.
-func ownFields(u *unstructured.Unstructured) any {
-	managers, ok, err := unstructured.NestedFieldNoCopy(u.Object, "metadata", "managedFields")
-	entries, isList := managers.([]any)
-	if err != nil || !ok || !isList {
-		return nil
-	}
-	for _, e := range entries {
-		if m, ok := e.(map[string]any); ok && m["manager"] == fieldManager && m["operation"] == string(metav1.ManagedFieldsOperationApply) && m["subresource"] == nil {
-			return m["fieldsV1"]
-		}
-	}
-	return nil
-}
-
-// version is an object's resource version; 0 if it is no number.
-func version(u *unstructured.Unstructured) uint64 {
-	v, err := strconv.ParseUint(u.GetResourceVersion(), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return v
-}
-
-// drifted says whether somebody else changed what is ours in an object, as a
-// watch shows it. Whoever changes a field of ours, or removes it, takes it from
-// us in the API server's account. A watch may also show what was before.
-func (a applied) drifted(seen *unstructured.Unstructured) bool {
-	if v := version(seen); v != 0 && v <= a.version {
-		return false
-	}
-	d, err := hash(ownFields(seen))
-	return err != nil || d != a.owned
-}
-
 // reconcile makes one fleet as wanted.
 func (i *Infrastructure) reconcile(ctx context.Context, k store.Key) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -121,12 +61,7 @@ func (i *Infrastructure) reconcile(ctx context.Context, k store.Key) error {
 	case want == nil:
 		return i.remove(ctx, k)
 	case want.Frozen != "", len(want.Ports) == 0:
-		// What runs goes on, for it may be wanted again as it is, and has to go on
-		// proving who it is.
-		if i.o.Certificates != nil && len(i.watches.workloads(k)) > 0 {
-			return i.certificate(ctx, want)
-		}
-		return nil
+		return i.preserve(ctx, want)
 	}
 	objects, err := i.o.Render.Objects(want)
 	if err != nil {
@@ -157,7 +92,26 @@ func (i *Infrastructure) reconcile(ctx context.Context, k store.Key) error {
 		}
 	}
 	errs = append(errs, i.removeFormer(ctx, want, objects, bad))
+	if len(errs) == 0 || errors.Join(errs...) == nil {
+		errs = append(errs, i.removeMoved(ctx, want))
+	}
 	return errors.Join(errs...)
+}
+
+// preserve has what runs go on as it is, for it may be wanted again. It has to go on
+// proving who it is, and knowing the controller.
+func (i *Infrastructure) preserve(ctx context.Context, f *translate.Fleet) error {
+	if len(i.watches.workloads(f.Key)) == 0 {
+		return nil
+	}
+	if i.o.Certificates != nil {
+		return i.certificate(ctx, f)
+	}
+	files, err := i.o.Render.Files(f)
+	if err != nil {
+		return err
+	}
+	return i.apply(ctx, f, files)
 }
 
 // stages is how many steps it takes to apply a fleet. What is in one is applied
@@ -242,25 +196,23 @@ func (i *Infrastructure) apply(ctx context.Context, f *translate.Fleet, want *un
 	if err != nil {
 		return fmt.Errorf("%s %s/%s: %w", name.kind.Kind, want.GetNamespace(), name.name, err)
 	}
-	if name.kind == render.Deployment && seen != nil && !replicas && (!known || before.replicas) && render.Scaled(f) {
-		if err := i.handOver(ctx, want); err != nil {
-			return err
+	release := name.kind == render.Deployment && seen != nil && !replicas && (!known || before.replicas) && render.Scaled(f)
+	return i.track(f.Key, name, func() (applied, error) {
+		if release {
+			if err := i.handOver(ctx, want); err != nil {
+				return applied{}, err
+			}
 		}
-	}
-	got, err := i.send(ctx, want, fieldManager)
-	if err != nil {
-		return explain(f, want, err)
-	}
-	owned, err := hash(ownFields(got))
-	if err != nil {
-		return fmt.Errorf("%s %s/%s: %w", want.GetKind(), want.GetNamespace(), want.GetName(), err)
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if now := i.fleets[f.Key]; now != nil && now.want != nil {
-		now.applied[name] = applied{want: wanted, owned: owned, version: version(got), replicas: replicas}
-	}
-	return nil
+		got, err := i.send(ctx, want, fieldManager)
+		if err != nil {
+			return applied{}, explain(f, want, err)
+		}
+		owned, err := hash(ownFields(got))
+		if err != nil {
+			return applied{}, fmt.Errorf("%s %s/%s: %w", want.GetKind(), want.GetNamespace(), want.GetName(), err)
+		}
+		return applied{want: wanted, owned: owned, version: version(got), replicas: replicas}, nil
+	})
 }
 
 // last returns what was last applied under a name. f may be nil.

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -10,8 +11,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/yaml"
 
 	"github.com/egctl/egctl/api/v1alpha1"
@@ -23,7 +26,11 @@ import (
 func object(t *testing.T, text string) *unstructured.Unstructured {
 	t.Helper()
 	u := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal([]byte(text), &u.Object); err != nil {
+	data, err := yaml.YAMLToJSON([]byte(text))
+	if err == nil {
+		err = utiljson.Unmarshal(data, &u.Object) // numbers as clients read them
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return u
@@ -78,6 +85,62 @@ func TestDrifted(t *testing.T) {
 		if got, short := a.drifted(c.seen), a.drifted(trimmed.(*unstructured.Unstructured)); got != c.want || short != c.want {
 			t.Errorf("%s: drifted = %v, as the watch keeps it %v", c.name, got, short)
 		}
+	}
+}
+
+// TestOwnWritesAreNoDrift: a watch that shows our write before the API server has
+// answered it shows no change by others; what others do meanwhile is put back.
+func TestOwnWritesAreNoDrift(t *testing.T) {
+	t.Parallel()
+	service := func(version, fields string) *unstructured.Unstructured {
+		return object(t, `{apiVersion: v1, kind: Service, metadata: {name: a, namespace: system, resourceVersion: "`+version+`",
+			labels: {app.kubernetes.io/managed-by: envoy-gateway, gateway.envoyproxy.io/owning-gateway-name: eg, gateway.envoyproxy.io/owning-gateway-namespace: shop},
+			managedFields: [{manager: envoy-gateway, operation: Apply, fieldsV1: {f:spec: {`+fields+`}}}]}}`)
+	}
+	record := func(u *unstructured.Unstructured) applied {
+		owned, err := hash(ownFields(u))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return applied{owned: owned, version: version(u)}
+	}
+	before, ours := service("7", "f:a: {}"), service("8", "f:a: {}, f:b: {}")
+	refused := errors.New("refused")
+	for _, c := range []struct {
+		name  string
+		shown func(*Infrastructure)
+		err   error
+		want  int
+	}{
+		{"nothing is shown", func(*Infrastructure) {}, nil, 0},
+		{"our own write", func(i *Infrastructure) { i.changed(render.Service, ours) }, nil, 0},
+		{"what was before", func(i *Infrastructure) { i.changed(render.Service, service("6", "")) }, nil, 0},
+		{"the deletion of what was before", func(i *Infrastructure) { i.deleted(render.Service, before) }, nil, 0},
+		{"a change after it", func(i *Infrastructure) {
+			i.changed(render.Service, ours)
+			i.changed(render.Service, service("9", "f:a: {}"))
+		}, nil, 1},
+		{"a deletion after it", func(i *Infrastructure) {
+			i.changed(render.Service, ours)
+			i.deleted(render.Service, service("9", "f:a: {}, f:b: {}"))
+		}, nil, 1},
+		{"a write of which no answer came", func(i *Infrastructure) { i.changed(render.Service, ours) }, refused, 0},
+	} {
+		i := unconnected(t, render.Config{})
+		i.applies = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[store.Key]())
+		f := gatewayFleet("shop", "eg")
+		name := objectName{render.Service, "a"}
+		i.fleets[f.Key] = &fleet{want: f, applied: map[objectName]applied{name: record(before)}}
+		if err := i.track(f.Key, name, func() (applied, error) { c.shown(i); return record(ours), c.err }); !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if c.err != nil {
+			i.changed(render.Service, service("9", "f:b: {}")) // nobody knows whose that is
+		}
+		if got := i.fleets[f.Key].drift.times; got != c.want {
+			t.Errorf("%s: %d changes by others", c.name, got)
+		}
+		i.applies.ShutDown()
 	}
 }
 
@@ -215,6 +278,124 @@ func TestServiceAccountFleet(t *testing.T) {
 
 	i.Want(gatewayFleet("shop", "b").Key, nil)
 	check("shop", "shared", "shop/c")
+
+	// An account of before is there until its last pod is gone.
+	former := object(t, `{apiVersion: v1, kind: ServiceAccount, metadata: {name: former, namespace: blog, labels: {gateway.envoyproxy.io/owning-gateway-name: d, gateway.envoyproxy.io/owning-gateway-namespace: blog}}}`)
+	check("blog", "former", "")
+	if err := i.watches.informers[render.ServiceAccount][0].GetIndexer().Add(former); err != nil {
+		t.Fatal(err)
+	}
+	check("blog", "former", "blog/d")
+	check("blog", "shared", "blog/d")
+	want(account(gatewayFleet("blog", "e"), "former"))
+	check("blog", "former", "")
+}
+
+func TestRolledOut(t *testing.T) {
+	t.Parallel()
+	const deployment = `{kind: Deployment, metadata: {generation: 2, resourceVersion: "5"}, spec: {replicas: 2}, status: {observedGeneration: 2, replicas: 2, updatedReplicas: 2, availableReplicas: 2}}`
+	const daemonSet = `{kind: DaemonSet, metadata: {generation: 2, resourceVersion: "5"}, status: {observedGeneration: 2, desiredNumberScheduled: 2, updatedNumberScheduled: 2, numberAvailable: 1}}`
+	for _, c := range []struct {
+		name, of, from, to string
+		since              uint64
+		want               bool
+	}{
+		{name: "all are new", of: deployment, since: 5, want: true},
+		{name: "before our write was seen", of: deployment, since: 6},
+		{name: "not looked at yet", of: deployment, from: "observedGeneration: 2", to: "observedGeneration: 1"},
+		{name: "an old one is left", of: deployment, from: "{observedGeneration: 2, replicas: 2", to: "{observedGeneration: 2, replicas: 3"},
+		{name: "a new one is missing", of: deployment, from: "updatedReplicas: 2", to: "updatedReplicas: 1"},
+		{name: "none serves", of: deployment, from: "availableReplicas: 2", to: "availableReplicas: 0"},
+		{name: "on all nodes", of: daemonSet, want: true},
+		{name: "not on all nodes", of: daemonSet, from: "updatedNumberScheduled: 2", to: "updatedNumberScheduled: 1"},
+	} {
+		if got := rolledOut(object(t, strings.Replace(c.of, c.from, c.to, 1)), c.since); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	if rolledOut(nil, 0) {
+		t.Error("what is not there is rolled out")
+	}
+}
+
+// TestOrphansWait: what nobody wants stays until all that exists is known to have
+// been handed over.
+func TestOrphansWait(t *testing.T) {
+	t.Parallel()
+	i := unconnected(t, render.Config{Bootstrap: func(*translate.Fleet) (string, error) { return "", errors.New("not here") }})
+	asked, known := make(chan struct{}), make(chan struct{})
+	i.o.Current = func(ctx context.Context) error {
+		close(asked)
+		select {
+		case <-known:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	fleets := map[string]store.Key{}
+	for _, name := range []string{"gone", "new"} {
+		f := gatewayFleet("shop", name)
+		fleets[name] = f.Key
+		d := object(t, `{apiVersion: apps/v1, kind: Deployment, metadata: {name: `+name+`, namespace: system, labels: {gateway.envoyproxy.io/owning-gateway-name: `+name+`, gateway.envoyproxy.io/owning-gateway-namespace: shop}}}`)
+		if err := i.watches.informers[render.Deployment][0].GetIndexer().Add(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	has := func(name string) bool { i.mu.Lock(); defer i.mu.Unlock(); return i.fleets[fleets[name]] != nil }
+	close(i.synced)
+	i.Complete()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- i.Lead(ctx) }()
+	<-asked
+	time.Sleep(50 * time.Millisecond)
+	if has("gone") || has("new") {
+		t.Error("a fleet is removed before it is known that nobody wants it")
+	}
+	i.Want(fleets["new"], gatewayFleet("shop", "new"))
+	close(known)
+	for end := time.Now().Add(5 * time.Second); !has("gone"); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("what nobody wants is not removed")
+		}
+	}
+	i.mu.Lock()
+	if i.fleets[fleets["new"]].want == nil {
+		t.Error("a fleet that is wanted is removed")
+	}
+	i.mu.Unlock()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestKnown waits for the first report of every fleet that is wanted.
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	i := unconnected(t, render.Config{})
+	a, b := gatewayFleet("shop", "a"), gatewayFleet("shop", "b")
+	i.Want(a.Key, a)
+	i.Want(b.Key, b)
+	done := make(chan error, 1)
+	go func() { done <- i.Known(t.Context()) }()
+	i.report(a.Key)
+	select {
+	case err := <-done:
+		t.Fatalf("known with one fleet to go: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	i.report(b.Key)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	i.Want(gatewayFleet("shop", "c").Key, gatewayFleet("shop", "c"))
+	if i.Known(ctx) == nil {
+		t.Error("a fleet that was not looked at is known")
+	}
 }
 
 func TestOwnsReplicas(t *testing.T) {

@@ -47,6 +47,10 @@ type Options struct {
 	Certificates Certificates
 	// Submit takes the Infrastructure of fleets to the controller.
 	Submit func(...store.Change)
+	// Current returns when everything that exists when it is called has come by Want.
+	// It is asked before fleets that nobody wants are removed, for what a watch has
+	// not shown yet is not gone. Nil: it has come by Complete.
+	Current func(context.Context) error
 	// Observe is told of each write to the API server; nil: nobody is.
 	Observe func(Write)
 	Logger  *slog.Logger
@@ -92,6 +96,8 @@ type Infrastructure struct {
 
 	mu     sync.Mutex
 	fleets map[store.Key]*fleet
+	// news is closed, and replaced, when a fleet was reported.
+	news chan struct{}
 	// running are fleets of GatewayClasses that were reported though nobody wanted
 	// them; see [Infrastructure.Running].
 	running map[store.Key]bool
@@ -107,17 +113,26 @@ var _ controller.Infrastructure = (*Infrastructure)(nil)
 type fleet struct {
 	// want is nil for a fleet that is to be removed.
 	want *translate.Fleet
+	// elsewhere says that only what is left of the other deployment mode is to be
+	// removed.
+	elsewhere bool
 	// account is the ServiceAccount that its pods run as; empty: not known.
 	account string
 	applied map[objectName]applied
-	// switching says that a workload of before is kept until its successor is
+	// writing are the objects that are written right now.
+	writing map[objectName]glimpse
+	// switching says that something of before is kept until its successor is
 	// available.
 	switching bool
+	// stuck says that it was said that something of before cannot be removed.
+	stuck bool
 	// failure says why the fleet is not as wanted, refused why its addresses are
 	// not.
 	failure, refused string
 	drift            drift
 	reported         *translate.Infrastructure
+	// partial says that what was reported is not all that there is to know.
+	partial bool
 }
 
 // New returns an Infrastructure; Run makes it see, Lead makes it act.
@@ -131,7 +146,7 @@ func New(o Options) (*Infrastructure, error) {
 	}
 	i := &Infrastructure{
 		o: o, client: client, fleets: map[store.Key]*fleet{}, running: map[store.Key]bool{},
-		synced: make(chan struct{}), complete: make(chan struct{}),
+		synced: make(chan struct{}), complete: make(chan struct{}), news: make(chan struct{}),
 		reports: workqueue.NewTyped[store.Key](),
 	}
 	i.watches = newWatches(client, i)
@@ -196,7 +211,7 @@ func (i *Infrastructure) Want(key store.Key, want *translate.Fleet) {
 	if f.applied == nil {
 		f.applied = map[objectName]applied{}
 	}
-	f.want = want
+	f.want, f.elsewhere = want, false
 	if want.Frozen == "" {
 		f.account = i.o.Render.Names(want).ServiceAccount
 	}
@@ -249,7 +264,9 @@ func (i *Infrastructure) Lead(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-i.complete:
-			i.findOrphans()
+			if i.o.Current == nil || i.o.Current(ctx) == nil {
+				i.findOrphans()
+			}
 		}
 	})
 	for range workers {
@@ -318,29 +335,4 @@ func (i *Infrastructure) settle(k store.Key, err error) (news bool) {
 	}
 	i.reports.Add(k)
 	return f.failure != before
-}
-
-// ServiceAccountFleet returns the name of the fleet whose pods run as a
-// ServiceAccount. If several do, it names none: a token would not tell whose it
-// is.
-func (i *Infrastructure) ServiceAccountFleet(namespace, name string) (string, bool) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	var found []store.Key
-	for k, f := range i.fleets {
-		if f.want == nil || i.o.Render.Names(&translate.Fleet{Key: k}).Namespace != namespace {
-			continue
-		}
-		account := f.account
-		if account == "" {
-			account = i.watches.account(k)
-		}
-		if account == name {
-			found = append(found, k)
-		}
-	}
-	if len(found) != 1 {
-		return "", false
-	}
-	return translate.FleetName(found[0]), true
 }

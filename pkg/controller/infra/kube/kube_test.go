@@ -172,7 +172,7 @@ func TestKubeAutoscaler(t *testing.T) {
 	})
 	f.Labels = map[string]string{"another": "template"}
 	r.want(f)
-	b.has(f, all+" HPA/% PDB/%")
+	b.has(f, strings.Replace(all, "ServiceAccount/%", "ServiceAccount/% ServiceAccount/%-mark", 1)+" HPA/% PDB/%")
 	r.until("four replicas", f, func(i translate.Infrastructure) bool { return strings.HasSuffix(i.Message, "/4 replicas ready") })
 	if n := replicas(); n != 4 {
 		t.Errorf("after an autoscaler set 4 replicas there are %d", n)

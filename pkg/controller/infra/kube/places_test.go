@@ -1,7 +1,10 @@
 package kube_test
 
 import (
+	"errors"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,6 +73,111 @@ func TestKubeBesideGateway(t *testing.T) {
 	b.render.Namespace = "elsewhere"
 	b.replica(true).Complete()
 	b.has(f, "")
+}
+
+// TestKubeMove changes the deployment mode: what was before goes once its successor
+// serves, and so does what is left of fleets that are gone meanwhile.
+func TestKubeMove(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	own := newBench(t).namespace // the controller's
+	there := *b
+	there.namespace = own
+	b.render.Namespace = own
+	f, gone := b.fleet("eg"), b.fleet("gone")
+	first := b.replica(true)
+	first.want(f)
+	first.want(gone)
+	first.until("ready", f, ready)
+	name := func(f *translate.Fleet) string { return b.render.FleetResource(f.Key) }
+	before := name(f)
+	there.until("both fleets are there", func() error {
+		if got := there.names(); !strings.Contains(got, "Service/"+before) || !strings.Contains(got, "Service/"+name(gone)) {
+			return errors.New(got)
+		}
+		return nil
+	})
+	first.end()
+
+	b.render.GatewayNamespaceMode = true
+	second := b.replica(true)
+	hold := b.fleet("eg", func(k *v1alpha1.EnvoyProxyKubernetesProvider) { k.EnvoyDeployment.Replicas = ptr.To[int32](0) })
+	second.want(hold)
+	second.Complete()
+	there.has(f, strings.ReplaceAll(all, "%", before)) // gone is gone, eg has no successor that serves
+	b.has(f, "ServiceAccount/eg ConfigMap/eg Deployment/eg Service/eg")
+	second.want(f)
+	second.until("ready", f, ready)
+	there.has(f, "")
+	second.end()
+
+	b.render.GatewayNamespaceMode = false
+	third := b.replica(true)
+	third.want(f)
+	third.until("ready", f, ready)
+	b.has(f, "")
+	there.has(f, strings.ReplaceAll(all, "%", before))
+}
+
+// TestKubeFrozenBesideGateway: proxies that are left as they are have to know who
+// the controller is.
+func TestKubeFrozenBesideGateway(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.render.GatewayNamespaceMode, b.render.Namespace = true, "elsewhere"
+	var bundle atomic.Value
+	bundle.Store("first")
+	b.render.CABundle = func() []byte { return []byte(bundle.Load().(string)) }
+	r := b.replica(true)
+	f := b.fleet("eg")
+	r.want(f)
+	r.until("ready", f, ready)
+	n := r.written("Deployment")
+	frozen := b.fleet("eg", func(k *v1alpha1.EnvoyProxyKubernetesProvider) { k.EnvoyDeployment.Replicas = ptr.To[int32](5) })
+	frozen.Frozen = "its EnvoyProxy is invalid"
+	r.want(frozen)
+	bundle.Store("second")
+	r.Refresh()
+	b.until("the new CA", func() error {
+		m, err := b.client.CoreV1().ConfigMaps(b.namespace).Get(t.Context(), "eg", metav1.GetOptions{})
+		if err == nil && m.Data["ca.crt"] != "second" {
+			err = fmt.Errorf("it is %q", m.Data["ca.crt"])
+		}
+		return err
+	})
+	if now := r.written("Deployment"); now != n {
+		t.Errorf("the Deployment was written %d times more", now-n)
+	}
+}
+
+// TestKubeAccount gives proxies another ServiceAccount: the one before stays, and
+// speaks for them, until none runs as it.
+func TestKubeAccount(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.render.GatewayNamespaceMode, b.render.Namespace = true, "elsewhere"
+	r := b.replica(true)
+	f := b.fleet("eg")
+	r.want(f)
+	r.until("ready", f, ready)
+	named := func(image string) *translate.Fleet {
+		return b.fleet("eg", func(k *v1alpha1.EnvoyProxyKubernetesProvider) {
+			k.EnvoyServiceAccount = &v1alpha1.KubernetesServiceAccountSpec{Name: ptr.To("another")}
+			k.EnvoyDeployment.Container = &v1alpha1.KubernetesContainerSpec{Image: &image}
+		})
+	}
+	r.want(named("docker.io/egctl/none:none")) // whose rollout does not end
+	const both = "ServiceAccount/another ServiceAccount/eg ConfigMap/eg Deployment/eg Service/eg"
+	b.has(f, both)
+	time.Sleep(time.Second)
+	b.has(f, both)
+	for _, account := range []string{"eg", "another"} {
+		if got, ok := r.ServiceAccountFleet(b.namespace, account); !ok || got != b.namespace+"/eg" {
+			t.Errorf("account %s is that of %q", account, got)
+		}
+	}
+	r.want(named(b.render.ProxyImage))
+	b.has(f, "ServiceAccount/another ConfigMap/eg Deployment/eg Service/eg")
 }
 
 // TestKubeSelector goes on with the selector that a Deployment has.

@@ -20,15 +20,24 @@ import (
 
 // remove deletes all objects of a fleet, and forgets it.
 func (i *Infrastructure) remove(ctx context.Context, k store.Key) error {
+	elsewhere := false
 	i.mu.Lock()
 	if f := i.fleets[k]; f != nil {
 		f.applied = map[objectName]applied{} // should it be wanted again, nothing is there
+		elsewhere = f.elsewhere
 	}
 	i.mu.Unlock()
+	if elsewhere {
+		if err := i.removeFrom(ctx, k); err != nil {
+			return err
+		}
+		i.forget(k)
+		return nil
+	}
 	namespace, resource := i.o.Render.FleetNamespace(k), i.o.Render.FleetResource(k)
 	if i.o.Certificates != nil {
 		i.o.Certificates.Forget(namespace, resource)
-		if err := i.removeSecret(ctx, k, namespace, resource); err != nil {
+		if err := i.removeSecret(ctx, k, namespace, resource, i.o.Render.StableLabels(k)); err != nil {
 			return err
 		}
 	}
@@ -48,20 +57,28 @@ func (i *Infrastructure) remove(ctx context.Context, k store.Key) error {
 			errs = append(errs, err)
 		}
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	if i.o.Render.GatewayNamespaceMode && len(i.watches.moved(k)) > 0 {
+		errs = append(errs, i.removeFrom(ctx, k))
 	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	i.forget(k)
+	return nil
+}
+
+// forget drops a fleet of which nothing is left, unless it is wanted again.
+func (i *Infrastructure) forget(k store.Key) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if f := i.fleets[k]; f != nil && f.want == nil {
 		delete(i.fleets, k)
 	}
-	return nil
 }
 
 // removeSecret deletes the certificate of a fleet; a Secret of that name that is
 // somebody else's stays.
-func (i *Infrastructure) removeSecret(ctx context.Context, k store.Key, namespace, name string) error {
+func (i *Infrastructure) removeSecret(ctx context.Context, k store.Key, namespace, name string, ours map[string]string) error {
 	client := i.client.Resource(secrets).Namespace(namespace)
 	s, err := client.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -70,7 +87,7 @@ func (i *Infrastructure) removeSecret(ctx context.Context, k store.Key, namespac
 	if err != nil {
 		return fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
 	}
-	if !labels.SelectorFromSet(i.o.Render.StableLabels(k)).Matches(labels.Set(s.GetLabels())) {
+	if !labels.SelectorFromSet(ours).Matches(labels.Set(s.GetLabels())) {
 		return nil
 	}
 	begin := time.Now()
@@ -95,8 +112,9 @@ func background(uid *metav1.Preconditions) metav1.DeleteOptions {
 
 // removeFormer deletes objects of a fleet that are not among those wanted: they
 // had another name or are of the other kind of workload, or are of a kind that
-// is no longer asked for. A workload stays until its successor is available. bad
-// are kinds whose wanted objects could not be applied.
+// is no longer asked for. A workload stays until its successor is available, and a
+// ServiceAccount until no pod runs as it. bad are kinds whose wanted objects could
+// not be applied.
 func (i *Infrastructure) removeFormer(ctx context.Context, f *translate.Fleet, wanted []*unstructured.Unstructured, bad map[schema.GroupVersionKind]bool) error {
 	keep := make(map[objectName]bool, len(wanted))
 	for _, o := range wanted {
@@ -107,6 +125,7 @@ func (i *Infrastructure) removeFormer(ctx context.Context, f *translate.Fleet, w
 		workload.kind = render.DaemonSet
 	}
 	var errs []error
+	i.setSwitching(f.Key, true) // so that what happens meanwhile is looked at again
 	switching := false
 	for _, kind := range render.Kinds() {
 		for _, o := range i.watches.of(kind, f.Key) {
@@ -120,6 +139,9 @@ func (i *Infrastructure) removeFormer(ctx context.Context, f *translate.Fleet, w
 				}
 			} else if bad[kind] {
 				continue
+			} else if kind == render.ServiceAccount && !isMark(o, f.Key) && (bad[workload.kind] || !i.rolledOut(f.Key, workload, o.GetNamespace())) {
+				switching = true
+				continue
 			}
 			i.mu.Lock()
 			if now := i.fleets[f.Key]; now != nil {
@@ -129,12 +151,17 @@ func (i *Infrastructure) removeFormer(ctx context.Context, f *translate.Fleet, w
 			errs = append(errs, i.delete(ctx, o))
 		}
 	}
-	i.mu.Lock()
-	if now := i.fleets[f.Key]; now != nil {
-		now.switching = switching
-	}
-	i.mu.Unlock()
+	i.setSwitching(f.Key, switching)
 	return errors.Join(errs...)
+}
+
+// setSwitching says whether something of before waits for its successor.
+func (i *Infrastructure) setSwitching(k store.Key, on bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if f := i.fleets[k]; f != nil {
+		f.switching = on
+	}
 }
 
 func (i *Infrastructure) delete(ctx context.Context, o *unstructured.Unstructured) error {
@@ -156,6 +183,14 @@ func (i *Infrastructure) available(n objectName, namespace string) bool {
 	return o != nil && replicasOf(o).available > 0
 }
 
+// rolledOut says whether all pods of a fleet are as its workload was last written.
+func (i *Infrastructure) rolledOut(k store.Key, n objectName, namespace string) bool {
+	i.mu.Lock()
+	last, _ := i.fleets[k].last(n)
+	i.mu.Unlock()
+	return rolledOut(i.watches.get(n, namespace), last.version)
+}
+
 // findOrphans has removed what is left of fleets that ceased to exist while
 // nobody led.
 func (i *Infrastructure) findOrphans() {
@@ -163,6 +198,12 @@ func (i *Infrastructure) findOrphans() {
 	for _, kind := range render.Kinds() {
 		for _, k := range i.watches.fleets(kind) {
 			seen[k] = true
+		}
+	}
+	moved := map[store.Key]bool{}
+	if i.o.Render.GatewayNamespaceMode { // what is in our own namespace is ours
+		for _, k := range i.watches.allMoved() {
+			seen[k], moved[k] = true, true
 		}
 	}
 	i.mu.Lock()
@@ -174,9 +215,10 @@ func (i *Infrastructure) findOrphans() {
 		if k.Kind == store.GatewayClass && i.unsure {
 			continue
 		}
-		if i.fleets[k] == nil && (!i.o.Render.GatewayNamespaceMode || i.madeHere(k)) {
+		here := !i.o.Render.GatewayNamespaceMode || i.madeHere(k)
+		if i.fleets[k] == nil && (here || moved[k]) {
 			i.o.Logger.Info("removing what is left of a fleet", "fleet", translate.FleetName(k))
-			i.fleets[k] = &fleet{}
+			i.fleets[k] = &fleet{elsewhere: !here}
 			i.applies.Add(k)
 		}
 	}

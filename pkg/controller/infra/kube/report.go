@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 
@@ -45,7 +46,7 @@ func (i *Infrastructure) report(k store.Key) {
 	want, failure, refused := f.want, f.failure, f.refused
 	i.mu.Unlock()
 
-	now := i.look(want)
+	now, whole := i.look(want)
 	if failure != "" {
 		now.Ready, now.Failed, now.Message, now.Unusable = false, true, failure, refused
 	}
@@ -53,12 +54,38 @@ func (i *Infrastructure) report(k store.Key) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	f = i.fleets[k]
-	if f == nil || f.want == nil || (f.reported != nil && reflect.DeepEqual(*f.reported, now)) {
+	if f == nil || f.want == nil {
 		return
 	}
-	f.reported = &now
-	delete(i.running, k)
-	i.o.Submit(store.PutValue(translate.InfrastructureKey(k), now))
+	if f.reported == nil || !reflect.DeepEqual(*f.reported, now) {
+		f.reported = &now
+		delete(i.running, k)
+		i.o.Submit(store.PutValue(translate.InfrastructureKey(k), now))
+	}
+	f.partial = !whole
+	close(i.news)
+	i.news = make(chan struct{})
+}
+
+// Known returns once all fleets that are wanted by now were reported as they are.
+// Before, a fleet that serves well looks as if it did not exist. An error is ctx's.
+func (i *Infrastructure) Known(ctx context.Context) error {
+	for {
+		i.mu.Lock()
+		waits, news := false, i.news
+		for _, f := range i.fleets {
+			waits = waits || f.want != nil && (f.reported == nil || f.partial)
+		}
+		i.mu.Unlock()
+		if !waits {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-news:
+		}
+	}
 }
 
 func (i *Infrastructure) reportAll() {
@@ -69,8 +96,8 @@ func (i *Infrastructure) reportAll() {
 	}
 }
 
-// look finds out how a fleet is doing.
-func (i *Infrastructure) look(f *translate.Fleet) translate.Infrastructure {
+// look finds out how a fleet is doing, and whether that is all there is to know.
+func (i *Infrastructure) look(f *translate.Fleet) (infra translate.Infrastructure, whole bool) {
 	var sum replicas
 	workloads := i.watches.workloads(f.Key)
 	for _, w := range workloads {
@@ -79,7 +106,7 @@ func (i *Infrastructure) look(f *translate.Fleet) translate.Infrastructure {
 		// While one takes over from another, both count as one.
 		sum.wanted = max(sum.wanted, n.wanted, n.available)
 	}
-	infra := translate.Infrastructure{Ready: sum.available > 0, Message: fmt.Sprintf("%d/%d replicas ready", sum.available, sum.wanted)}
+	infra = translate.Infrastructure{Ready: sum.available > 0, Message: fmt.Sprintf("%d/%d replicas ready", sum.available, sum.wanted)}
 	if len(workloads) == 0 {
 		infra.Message = "the proxies are not created yet"
 	}
@@ -87,11 +114,15 @@ func (i *Infrastructure) look(f *translate.Fleet) translate.Infrastructure {
 	switch {
 	case err != nil:
 		infra.Ready, infra.Message = false, err.Error()
-		return infra
+		return infra, true
 	case service == nil:
-		return infra
+		return infra, true
 	}
-	found := withClusterIPs(f, service, addressesOf(service, f.Addresses, func() ([]corev1.Node, bool) { return i.nodes(f.Key, service) }))
+	whole = true
+	found := withClusterIPs(f, service, addressesOf(service, f.Addresses, func() (nodes []corev1.Node, known bool) {
+		nodes, whole = i.nodes(f.Key, service)
+		return nodes, whole
+	}))
 	infra.Addresses, infra.Unusable = found.addresses, found.unusable
 	switch {
 	case len(infra.Addresses) == 0 && found.awaits != "":
@@ -99,7 +130,7 @@ func (i *Infrastructure) look(f *translate.Fleet) translate.Infrastructure {
 	case found.cut > 0:
 		infra.Message += fmt.Sprintf("; %d more addresses are left out", found.cut)
 	}
-	return infra
+	return infra, whole
 }
 
 // service returns the Service of a fleet: the one of the name that is wanted or,

@@ -49,7 +49,7 @@ func (i *Infrastructure) findRunning(ctx context.Context) []store.Change {
 		}
 		for _, k := range i.watches.fleets(kind) {
 			if k.Kind == store.GatewayClass {
-				found[k] = i.look(&translate.Fleet{Key: k})
+				found[k], _ = i.look(&translate.Fleet{Key: k})
 			}
 		}
 	}

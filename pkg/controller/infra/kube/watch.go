@@ -60,15 +60,13 @@ type watches struct {
 func newWatches(client dynamic.Interface, i *Infrastructure) *watches {
 	w := &watches{client: client, i: i, namespaces: []string{i.o.Render.Namespace}, informers: map[schema.GroupVersionKind][]cache.SharedIndexInformer{}}
 	if i.o.Render.GatewayNamespaceMode {
-		w.namespaces = i.o.Namespaces
-		if len(w.namespaces) == 0 {
-			w.namespaces = []string{metav1.NamespaceAll}
-		}
+		// In its own there may be what is left of the other mode.
+		w.namespaces = withOwn(i.o.Render.Namespace, i.o.Namespaces)
 	}
 	for _, kind := range render.Kinds() {
 		namespaces := w.namespaces
 		if kind == render.ServiceAccount && !i.o.Render.GatewayNamespaceMode {
-			namespaces = withMarks(i.o.Render.Namespace, i.o.Namespaces)
+			namespaces = withOwn(i.o.Render.Namespace, i.o.Namespaces)
 		}
 		for _, ns := range namespaces {
 			w.informers[kind] = append(w.informers[kind], w.informer(kind, ns, func(o *unstructured.Unstructured) { i.changed(kind, o) }, func(o *unstructured.Unstructured) { i.deleted(kind, o) }))
@@ -77,8 +75,8 @@ func newWatches(client dynamic.Interface, i *Infrastructure) *watches {
 	return w
 }
 
-// withMarks are the namespaces with ServiceAccounts of proxies or marks.
-func withMarks(own string, gateways []string) []string {
+// withOwn are the namespaces of the controller and of Gateways.
+func withOwn(own string, gateways []string) []string {
 	switch {
 	case len(gateways) == 0:
 		return []string{metav1.NamespaceAll}
@@ -95,7 +93,7 @@ func (w *watches) informer(kind schema.GroupVersionKind, namespace string, chang
 	if kind == nodeKind {
 		tweak = nil
 	}
-	inf := dynamicinformer.NewFilteredDynamicInformer(w.client, resources[kind], namespace, 0, cache.Indexers{byFleet: w.fleetOf}, tweak).Informer()
+	inf := dynamicinformer.NewFilteredDynamicInformer(w.client, resources[kind], namespace, 0, cache.Indexers{byFleet: w.fleetOf, byMoved: w.movedOf}, tweak).Informer()
 	must := func(err error) {
 		if err != nil { // only after the start of an informer
 			w.i.o.Logger.Error("watch of infrastructure", "kind", kind.Kind, "error", err)
@@ -208,13 +206,13 @@ func (w *watches) get(n objectName, namespace string) *unstructured.Unstructured
 
 // of returns the objects of a kind that belong to a fleet.
 func (w *watches) of(kind schema.GroupVersionKind, fleet store.Key) []*unstructured.Unstructured {
-	return indexed(w.informers[kind], fleet)
+	return indexed(w.informers[kind], byFleet, fleet)
 }
 
-func indexed(informers []cache.SharedIndexInformer, fleet store.Key) []*unstructured.Unstructured {
+func indexed(informers []cache.SharedIndexInformer, by string, fleet store.Key) []*unstructured.Unstructured {
 	var out []*unstructured.Unstructured
 	for _, inf := range informers {
-		objects, err := inf.GetIndexer().ByIndex(byFleet, fleet.String())
+		objects, err := inf.GetIndexer().ByIndex(by, fleet.String())
 		if err != nil {
 			continue // there is such an index
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -305,7 +306,9 @@ func TestServerAway(t *testing.T) {
 	}
 }
 
-// TestForbidden runs a source that may not read Secrets, nor CRDs.
+// TestForbidden runs a source that may not read Secrets, nor CRDs: it waits for the
+// ones, since without Secrets listeners would lose their certificates, and does
+// without the others.
 func TestForbidden(t *testing.T) {
 	c := kubetest.New(t)
 	ns := kubetest.Name()
@@ -329,9 +332,10 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: source-test}]
 	config := rest.CopyConfig(c.Config)
 	config.Impersonate.UserName, config.Impersonate.Groups = "source-test", []string{"system:authenticated"}
 	f := follow(t, kube.Options{Config: config})
-	f.sync(t)
-	if f.get(store.Service, ns, "web") == nil || f.get(store.Secret, ns, "tls") != nil {
-		t.Error("not what is permitted")
+	kubetest.Eventually(t, 15*time.Second, "the source waits for Secrets alone", func() bool { return slices.Equal(f.Waiting(), []string{"Secret"}) })
+	kubetest.Eventually(t, 15*time.Second, "it says what it may not read", func() bool { return strings.Contains(f.log.String(), "not permitted to list and watch Secret") })
+	if f.get(store.Service, ns, "web") != nil {
+		t.Error("something is handed on before all is known")
 	}
 	for _, words := range []string{"not permitted to list and watch Secret", "secrets", "ClusterRole", "cannot watch CustomResourceDefinitions"} {
 		if !strings.Contains(f.log.String(), words) {

@@ -77,6 +77,8 @@ type Source struct {
 	discovery *discovery
 	synced    chan struct{}
 	wake      chan struct{}
+	// forbids asks the API server whether it is our permissions that forbid a place.
+	forbids func(context.Context, place, resource) bool
 
 	mu sync.Mutex
 	// emit is nil before Run and when it has ended.
@@ -125,6 +127,7 @@ func New(o Options) (*Source, error) {
 	if s.discovery, err = newDiscovery(c); err != nil {
 		return nil, fmt.Errorf("reach the API server: %w", err)
 	}
+	s.forbids = c.forbids
 	s.discovery.changed = s.poke
 	s.discovery.trouble = func(about string, err error) {
 		s.mu.Lock()
@@ -333,7 +336,7 @@ func (s *Source) reconcile(ctx context.Context) {
 
 func (s *Source) start(ctx context.Context, p place, r resource, known map[store.Key]string) *watcher {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &watcher{source: s, place: p, resource: r, known: known, cancel: cancel, ctx: ctx}
+	w := &watcher{source: s, place: p, resource: r, known: known, unread: map[store.Key]string{}, cancel: cancel, ctx: ctx}
 	s.watchers[p] = w
 	s.o.Logger.Debug("watching", "what", p.String(), "version", r.version)
 	go w.run()

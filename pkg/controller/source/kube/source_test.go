@@ -3,6 +3,8 @@ package kube
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -32,9 +34,14 @@ type offline struct {
 
 func newOffline(t *testing.T, scope Scope) *offline {
 	t.Helper()
+	return newOfflineAt(t, scope, "http://127.0.0.1:1")
+}
+
+func newOfflineAt(t *testing.T, scope Scope, host string) *offline {
+	t.Helper()
 	f := &offline{ctx: t.Context()}
 	var err error
-	f.Source, err = New(Options{Config: &rest.Config{Host: "http://127.0.0.1:1"}, Scope: scope})
+	f.Source, err = New(Options{Config: &rest.Config{Host: host}, Scope: scope})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,32 +194,46 @@ func TestKindsStayWithTheirDefinition(t *testing.T) {
 	f.want(t, "-a/web")
 }
 
-// TestDenied demands that a kind that may not be read counts as empty, but not one
-// without which nobody knows what is to run.
+// TestDenied demands that a kind that may not be read anywhere is waited for, and
+// that one namespace of several stops the others only until it is certain that our
+// role does not reach it.
 func TestDenied(t *testing.T) {
 	forbidden := apierrors.NewForbidden(schema.GroupResource{}, "", nil)
 	gateways := place{kind: store.Gateway}
 	kinds := map[store.Kind]resource{store.Service: v1[store.Service], store.Gateway: {"v1", "gateways"}}
-	deny := func(f *offline, p place) {
+	deny := func(f *offline, p place, since time.Duration, err error) {
 		f.mu.Lock()
 		w := f.watchers[p]
-		w.deniedSince = time.Now().Add(-denied)
+		w.deniedSince = time.Now().Add(-since)
 		f.mu.Unlock()
-		w.failed(forbidden)
+		w.failed(err)
 		f.reconcile(f.ctx)
+	}
+	waits := func(f *offline, want ...string) {
+		t.Helper()
+		if got := f.Waiting(); !slices.Equal(got, want) {
+			t.Errorf("waits for %q, want %q", got, want)
+		}
 	}
 	f := newOffline(t, Scope{})
 	f.serve(kinds)
-	deny(f, services)
-	deny(f, gateways)
+	f.forbids = func(context.Context, place, resource) bool { return true }
+	deny(f, services, time.Hour, forbidden)
+	deny(f, gateways, time.Hour, forbidden)
 	f.want(t)
-	if got := f.Waiting(); !slices.Equal(got, []string{"Gateway.gateway.networking.k8s.io"}) {
-		t.Errorf("waits for %q", got)
-	}
+	waits(f, "Gateway.gateway.networking.k8s.io", "Service")
 	f.list(t, gateways)
-	if got := f.Unlisted(); len(f.emitted) != 1 || got != nil {
-		t.Errorf("after %q was emitted %q is not listed", f.emitted, got)
-	}
+	waits(f, "Service")
+	f.list(t, services)
+	waits(f)
+
+	// What is not served at all is not there.
+	f = newOffline(t, Scope{})
+	f.serve(kinds)
+	notFound := apierrors.NewNotFound(schema.GroupResource{}, "")
+	deny(f, services, missing, notFound)
+	deny(f, gateways, missing, notFound)
+	waits(f, "Gateway.gateway.networking.k8s.io")
 
 	// One of several namespaces does not stop the others, but is remembered.
 	f = newOffline(t, Scope{Namespaces: []string{"a", "b"}})
@@ -221,9 +242,75 @@ func TestDenied(t *testing.T) {
 		f.list(t, place{store.Service, ns})
 	}
 	f.list(t, place{store.Gateway, "a"})
-	deny(f, place{store.Gateway, "b"})
-	if got := f.Unlisted(); len(f.emitted) != 1 || !slices.Equal(got, []string{"Gateway.gateway.networking.k8s.io in namespace b"}) {
+	certain := false
+	f.forbids = func(_ context.Context, p place, r resource) bool {
+		if p.namespace != "b" || r.plural != "gateways" {
+			t.Errorf("asked about %s, %v", p, r)
+		}
+		return certain
+	}
+	const inB = "Gateway.gateway.networking.k8s.io in namespace b"
+	deny(f, place{store.Gateway, "b"}, denied, forbidden)
+	waits(f, inB)
+	certain = true
+	deny(f, place{store.Gateway, "b"}, missing, forbidden)
+	waits(f, inB)
+	deny(f, place{store.Gateway, "b"}, denied, forbidden)
+	if got := f.Unlisted(); len(f.emitted) != 1 || !slices.Equal(got, []string{inB}) {
 		t.Errorf("after %q was emitted %q is not listed", f.emitted, got)
+	}
+}
+
+// TestCaughtUp demands that a watch that lags behind a live read is told from one
+// that does not.
+func TestCaughtUp(t *testing.T) {
+	live := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/apis/gateway.networking.k8s.io/v1/gateways" || !strings.Contains(r.Header.Get("Accept"), "PartialObjectMetadataList") {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"metadata":{"resourceVersion":"30"},"items":[{"metadata":{"namespace":"a","name":"new","resourceVersion":"20"}},{"metadata":{"namespace":"a","name":"old","resourceVersion":"10"}}]}`)
+	}))
+	defer live.Close()
+	gw := func(name, version string) *gateway.Gateway {
+		g := &gateway.Gateway{}
+		g.Namespace, g.Name, g.ResourceVersion = "a", name, version
+		return g
+	}
+	f := newOfflineAt(t, Scope{}, live.URL)
+	f.serve(map[store.Kind]resource{store.Gateway: {"v1", "gateways"}})
+	gateways := place{kind: store.Gateway}
+	for _, c := range []struct {
+		name string
+		seen []any
+		want bool
+	}{
+		{"one is missing", []any{gw("old", "10")}, false},
+		{"one is older", []any{gw("old", "10"), gw("new", "9")}, false},
+		{"all are seen, and one that is gone", []any{gw("old", "11"), gw("new", "20"), gw("gone", "5")}, true},
+	} {
+		f.list(t, gateways, c.seen...)
+		if got := f.caughtUp(t.Context()); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	f.list(t, gateways)
+	if err := f.CaughtUp(ctx); err == nil {
+		t.Error("it is not waited for what a watch has not shown")
+	}
+}
+
+func TestOlder(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{{"9", "10", true}, {"10", "9", false}, {"7", "7", false}, {"x", "x", false}, {"x", "y", true}} {
+		if got := older(c.a, c.b); got != c.want {
+			t.Errorf("%q is older than %q: %v", c.a, c.b, got)
+		}
 	}
 }
 

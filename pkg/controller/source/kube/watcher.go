@@ -24,9 +24,14 @@ func retry() wait.Backoff {
 	return wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 10, Cap: 5 * time.Second}
 }
 
-// denied is how long a kind may be forbidden or missing before it counts as
-// empty. An API server that just started may take a moment to know permissions.
-const denied = 3 * time.Second
+// What may not be listed counts as empty after this time, where it may count as
+// that at all (see [watcher.failed]): missing is of a kind that is not served,
+// denied of a namespace that the role does not reach. An API server that just
+// started, or a role that is being replaced, takes a moment.
+const (
+	missing = 3 * time.Second
+	denied  = 15 * time.Second
+)
 
 // watcher follows the objects of one place by a client-go reflector, whose store
 // it is. All of it is guarded by the source's mutex.
@@ -40,10 +45,13 @@ type watcher struct {
 	client rest.Interface
 	// known are the resource versions of the objects that were handed on.
 	known map[store.Key]string
+	// unread are those of objects that could not be read.
+	unread map[store.Key]string
 	// synced says that what existed was listed, or counts as empty; listed, that it
 	// was listed.
 	synced, listed bool
-	deniedSince    time.Time
+	// deniedSince is when listing began to fail for good.
+	deniedSince time.Time
 }
 
 var _ cache.ReflectorStore = (*watcher)(nil)
@@ -105,8 +113,13 @@ func (w *watcher) do(f func() []store.Change) error {
 // put returns the change that an object is; none if it is known.
 func (w *watcher) put(o store.Object) []store.Change {
 	k := w.key(o)
+	if _, bad := o.(*unreadable); bad {
+		w.unread[k] = o.GetResourceVersion()
+		return nil
+	}
+	delete(w.unread, k)
 	before, ok := w.known[k]
-	if _, bad := o.(*unreadable); bad || ok && before == o.GetResourceVersion() {
+	if ok && before == o.GetResourceVersion() {
 		return nil
 	}
 	w.known[k] = o.GetResourceVersion()
@@ -119,6 +132,7 @@ func (w *watcher) put(o store.Object) []store.Change {
 }
 
 func (w *watcher) drop(k store.Key) []store.Change {
+	delete(w.unread, k)
 	if _, ok := w.known[k]; !ok {
 		return nil
 	}
@@ -176,48 +190,72 @@ func (w *watcher) settle() {
 	}
 }
 
-// failed says what is wrong, and settles for nothing where waiting is of no use.
+// failed says what is wrong, and settles for nothing where waiting is of no use and
+// does no harm.
+//
+// What is forbidden everywhere is waited for, whatever kind it is: taken for empty,
+// Secrets or ListenerSets would take listeners from proxies that run, because of
+// what may be a moment between two roles. The chart grants all of it, and a replica
+// that is not ready costs nothing while the one before it serves. One namespace of
+// several is not to stop all others; it counts as empty once the API server has
+// confirmed that it is the role that forbids it.
 func (w *watcher) failed(err error) {
 	s := w.source
+	absent, forbidden := apierrors.IsNotFound(err), apierrors.IsForbidden(err)
+	confirmed := false
+	if forbidden && w.place.namespace != "" && w.deniedFor(denied) {
+		confirmed = s.forbids(w.ctx, w.place, w.resource)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w.ctx.Err() != nil {
 		return
 	}
-	absent := apierrors.IsNotFound(err)
 	if absent {
 		s.discovery.look(w.place.kind.Group)
 	}
-	if !absent && !apierrors.IsForbidden(err) {
+	if !absent && !forbidden {
 		s.trouble(w.place.String(), "cannot watch "+w.place.String(), err, "")
 		return
 	}
 	if w.deniedSince.IsZero() {
 		w.deniedSince = time.Now()
 	}
-	if time.Since(w.deniedSince) < denied {
+	if absent {
+		if time.Since(w.deniedSince) >= missing && !w.essential() {
+			w.settle()
+		}
 		return
 	}
-	if !absent {
-		role := "ClusterRole"
-		if w.place.namespace != "" {
-			role = "Role"
-		}
-		consequence := ", which counts as having none"
-		if w.essential() {
-			consequence = ", without which nothing can be served"
-		}
-		s.troubles.report(w.place.String(), "not permitted to list and watch "+w.place.String()+consequence, err,
-			fmt.Sprintf("allow get, list and watch of %s in the %s of the controller", schema.GroupResource{Group: w.place.kind.Group, Resource: w.resource.plural}, role))
+	if time.Since(w.deniedSince) < missing {
+		return
 	}
-	if !w.essential() {
+	role, consequence := "ClusterRole", "; nothing new is served before it is"
+	if w.place.namespace != "" {
+		role = "Role"
+	}
+	switch {
+	case w.synced && w.listed:
+		consequence = "; what was known stays in force"
+	case w.synced, confirmed:
+		consequence = ", which counts as having none: what is configured there, or refers to it, is not served"
+	}
+	s.troubles.report(w.place.String(), "not permitted to list and watch "+w.place.String()+consequence, err,
+		fmt.Sprintf("allow get, list and watch of %s in the %s of the controller", schema.GroupResource{Group: w.place.kind.Group, Resource: w.resource.plural}, role))
+	if confirmed {
 		w.settle()
 	}
 }
 
+// deniedFor says whether listing has failed for good for some time.
+func (w *watcher) deniedFor(d time.Duration) bool {
+	w.source.mu.Lock()
+	defer w.source.mu.Unlock()
+	return !w.deniedSince.IsZero() && time.Since(w.deniedSince) >= d
+}
+
 // essential says that the objects of the place decide what runs at all, and how:
-// to take them for none would have running proxies changed or removed. One
-// namespace of several that may not be read is not to stop all others.
+// to take them for none would have running proxies changed or removed.
 func (w *watcher) essential() bool { return w.place.namespace == "" && w.source.decisive(w.place.kind) }
 
 // listWatch makes requests for the reflector, and its objects what the store

@@ -72,6 +72,14 @@ func (c *Config) Names(f *translate.Fleet) Names {
 	return n
 }
 
+// Moved returns how fleets are called and labelled in the other deployment mode,
+// where objects of before a change of mode are.
+func (c *Config) Moved() *Config {
+	other := *c
+	other.GatewayNamespaceMode = !c.GatewayNamespaceMode
+	return &other
+}
+
 // FleetNamespace is where the objects of a fleet are.
 func (c *Config) FleetNamespace(fleet store.Key) string {
 	if c.besideGateway(fleet) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/api/v1alpha1"
+	shutdownmanager "github.com/egctl/egctl/pkg/shutdown"
 	"github.com/egctl/egctl/pkg/translate"
 	"github.com/egctl/egctl/pkg/wellknown"
 )
@@ -36,10 +38,17 @@ const EnvoyContainer = "envoy"
 
 const shutdownContainer = "shutdown-manager"
 
+// shutdownVolume is where the shutdown manager and its hook leave word for each
+// other, whether or not the root of their container can be written.
+const shutdownVolume = "shutdown"
+
 const (
 	defaultDrainTimeout = time.Minute
-	// endGrace is what a pod is given beyond the draining itself.
-	endGrace = 300 * time.Second
+	// endGrace is what a pod is given beyond the draining itself. When the drain is
+	// over Envoy ends at once, so it is for a slow node only; and it is not free: who
+	// deletes a namespace waits for half of what its pods may take, even if they are
+	// gone long before.
+	endGrace = 30 * time.Second
 )
 
 // shutdown is spec.shutdown, read.
@@ -240,6 +249,7 @@ func (c *Config) shutdownManager(container v1alpha1.KubernetesContainerSpec, dow
 		Lifecycle:                &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: stop}}},
 		TerminationMessagePath:   corev1.TerminationMessagePathDefault,
 		TerminationMessagePolicy: corev1.TerminationMessageReadFile,
+		VolumeMounts:             []corev1.VolumeMount{{Name: shutdownVolume, MountPath: path.Dir(shutdownmanager.DefaultReadyFile)}},
 	}
 }
 

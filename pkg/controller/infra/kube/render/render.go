@@ -73,6 +73,11 @@ func (c *Config) Objects(f *translate.Fleet) ([]*unstructured.Unstructured, erro
 		if err != nil {
 			return fmt.Errorf("EnvoyProxy: %w", err)
 		}
+		if gvk == Deployment || gvk == DaemonSet {
+			if err := c.guard(n, u); err != nil {
+				return fmt.Errorf("EnvoyProxy: %w", err)
+			}
+		}
 		out = append(out, u)
 		return nil
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/egctl/egctl/pkg/envoy"
 )
 
-// ownVolumes are the volumes that a proxy needs to reach the controller: its
-// certificate or its token, and the files that tell Envoy of them.
+// ownVolumes are the volumes that a proxy needs to reach the controller (its
+// certificate or its token, and the files that tell Envoy of them) and to end.
 func (c *Config) ownVolumes(n Names) []corev1.Volume {
 	certs := corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: n.Resource, DefaultMode: ptr.To[int32](420)}}
 	second := envoy.SDSCertificate
@@ -40,7 +40,7 @@ func (c *Config) ownVolumes(n Names) []corev1.Volume {
 			DefaultMode: ptr.To[int32](420),
 		}}})
 	}
-	return volumes
+	return append(volumes, corev1.Volume{Name: shutdownVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
 }
 
 // TokenVolume is the volume with the ServiceAccount token that a proxy shows to

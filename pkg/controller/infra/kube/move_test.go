@@ -1,0 +1,34 @@
+package kube
+
+import (
+	"testing"
+
+	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
+	"github.com/egctl/egctl/pkg/store"
+)
+
+// TestMovedOwner tells what is left of the other deployment mode from all else.
+func TestMovedOwner(t *testing.T) {
+	t.Parallel()
+	const owner = "labels: {gateway.envoyproxy.io/owning-gateway-name: eg, gateway.envoyproxy.io/owning-gateway-namespace: shop}"
+	mark := render.MarkName(store.ID{Kind: store.Gateway, Namespace: "shop", Name: "eg"}.Key())
+	for _, c := range []struct {
+		name, metadata string
+		beside, moved  bool
+	}{
+		{name: "a node", metadata: "name: node"},
+		{name: "beside the controller", metadata: "namespace: system, name: a, " + owner},
+		{name: "beside the controller, from the other mode", metadata: "namespace: system, name: a, " + owner, beside: true, moved: true},
+		{name: "beside the Gateway", metadata: "namespace: shop, name: eg, " + owner, beside: true},
+		{name: "beside the Gateway, from the other mode", metadata: "namespace: shop, name: eg, " + owner, moved: true},
+		{name: "a mark", metadata: "namespace: shop, name: " + mark + ", " + owner},
+		{name: "elsewhere", metadata: "namespace: blog, name: eg, " + owner},
+		{name: "of a class", metadata: "namespace: system, name: a, labels: {gateway.envoyproxy.io/owning-gatewayclass: eg}", beside: true},
+		{name: "of a Gateway in the controller's namespace", metadata: "namespace: system, name: a, labels: {gateway.envoyproxy.io/owning-gateway-name: eg, gateway.envoyproxy.io/owning-gateway-namespace: system}", beside: true},
+	} {
+		i := unconnected(t, render.Config{GatewayNamespaceMode: c.beside})
+		if _, moved := i.watches.movedOwner(object(t, "{kind: X, metadata: {"+c.metadata+"}}")); moved != c.moved {
+			t.Errorf("%s: %v", c.name, moved)
+		}
+	}
+}
