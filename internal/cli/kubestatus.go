@@ -90,7 +90,10 @@ work or what no controller has answered for.`,
 
 func (o *statusOptions) Complete(_ *cobra.Command, args []string) error {
 	if len(args) > 0 && args[0] == "tree" {
-		o.Output, args = "tree", append([]string{"gateway"}, args[1:]...)
+		o.Output, args = "tree", args[1:]
+		if len(args) == 0 || !strings.Contains(args[0], "/") {
+			args = append([]string{"gateway"}, args...)
+		}
 	}
 	switch {
 	case len(args) == 0:
@@ -209,10 +212,13 @@ func (o *statusOptions) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	tables := o.tables(world)
+	if err := o.missing(tables, q); err != nil {
+		return err
+	}
 	if o.Output == "tree" {
 		return o.tree(ctx, client, q)
 	}
-	tables := o.tables(world)
 	if err := o.print(tables, q); err != nil {
 		return err
 	}

@@ -36,9 +36,6 @@ func (o *statusOptions) tables(w *status.World) []status.Table {
 }
 
 func (o *statusOptions) print(tables []status.Table, q status.Query) error {
-	if missing := missingNames(tables, q.Names); len(missing) > 0 && !o.Quiet {
-		return fmt.Errorf("%s %s: not found in namespace %s", o.Kinds[0], strings.Join(missing, ", "), q.Namespace)
-	}
 	switch o.Output {
 	case "json", "yaml":
 		return status.Write(o.Out, o.Output, o.document(tables))
@@ -64,13 +61,17 @@ func (o *statusOptions) print(tables []status.Table, q status.Query) error {
 	return nil
 }
 
-// missingNames are those that no table has.
-func missingNames(tables []status.Table, names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(n string) bool {
+// missing says which names no table has. What is fine is in none with --quiet.
+func (o *statusOptions) missing(tables []status.Table, q status.Query) error {
+	names := slices.DeleteFunc(slices.Clone(q.Names), func(n string) bool {
 		return slices.ContainsFunc(tables, func(t status.Table) bool {
 			return slices.ContainsFunc(t.Rows, func(r status.Row) bool { return r.Object.Metadata.Name == n })
 		})
 	})
+	if len(names) == 0 || o.Quiet {
+		return nil
+	}
+	return fmt.Errorf("%s %s: not found in namespace %s", o.Kinds[0], strings.Join(names, ", "), q.Namespace)
 }
 
 // nothing says that there is nothing, or nothing bad.

@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"slices"
+
 	"golang.org/x/mod/semver"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
@@ -71,14 +73,21 @@ var supported = []features.FeatureName{
 	features.SupportUDPRoute,
 }
 
-// supportedFeatures is what GatewayClasses report (GEP-2162). Experimental
-// features need fields that CRDs of the standard channel do not have.
+// experimentalFields are the features that need fields which the CRDs of the
+// standard channel do not have. Other features of the experimental channel do not.
+var experimentalFields = []features.FeatureName{
+	features.SupportGatewayAddressRoutability,        // Gateway.spec.addresses[].routability
+	features.SupportGatewayAddressRoutabilityCluster, // likewise
+	features.SupportGatewayListenerFilters,           // Gateway.spec.listeners[].filters
+}
+
+// supportedFeatures is what GatewayClasses report (GEP-2162).
 func supportedFeatures(c *incr.Context) []gateway.SupportedFeature {
 	b, known := bundle(c)
 	standard := known && b.Channel == string(features.FeatureChannelStandard)
 	list := make([]gateway.SupportedFeature, 0, len(supported))
 	for _, name := range supported {
-		if f := features.GetFeature(name); !standard || f.Channel == features.FeatureChannelStandard {
+		if !standard || !slices.Contains(experimentalFields, name) {
 			list = append(list, gateway.SupportedFeature{Name: gateway.FeatureName(name)})
 		}
 	}
