@@ -92,6 +92,9 @@ func (v *Validator) Validate(doc *manifest.Document) (found []finding.Finding) {
 	switch {
 	case err != nil:
 		return []finding.Finding{finding.New(CodeInternal, doc.ID(), "", err.Error(), "please report this")}
+	case c == nil && gatewayAPI(k.Group) && !said(doc, manifest.CodeUnknownKind, "kind"):
+		return []finding.Finding{finding.New(CodeNotServed, doc.ID(), "kind",
+			fmt.Sprintf("the %s channel of the Gateway API %s has no kind %q", v.channel, crds.Version, k.Kind), "")}
 	case c == nil:
 		return nil
 	case c.schema == nil:
@@ -107,6 +110,11 @@ func (v *Validator) Validate(doc *manifest.Document) (found []finding.Finding) {
 	r.prepare(v.channel)
 	r.check()
 	return r.found
+}
+
+// gatewayAPI tells whether all kinds of a group are the Gateway API's.
+func gatewayAPI(group string) bool {
+	return group == "gateway.networking.k8s.io" || group == "gateway.networking.x-k8s.io"
 }
 
 // run is one validation of one object.
@@ -189,6 +197,7 @@ func (r *run) metadata() {
 	}
 	meta.Namespace = r.doc.Key.Namespace
 	meta.Generation = 1
+	meta.ManagedFields = nil // which an API server writes anew
 	for _, e := range metavalidation.ValidateObjectMeta(meta, r.namespaced, metavalidation.NameIsDNSSubdomain, field.NewPath("metadata")) {
 		r.say(CodeMetadata, e, "")
 	}

@@ -230,6 +230,10 @@ func TestStandardChannel(t *testing.T) {
 	if len(found) != 1 || found[0].Code != validate.CodeChannel || found[0].Path != "spec.rules[0].sessionPersistence" || found[0].Severity != finding.Warning {
 		t.Errorf("found %v", found)
 	}
+	found = v.ValidateAll(manifest.Parse("f", []byte("apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: XBackendTrafficPolicy\nmetadata: {name: a}\n"), "default"))
+	if len(found) != 1 || found[0].Code != validate.CodeNotServed || found[0].Path != "kind" {
+		t.Errorf("a kind of the experimental channel: found %v", found)
+	}
 	if _, err := validate.New(validate.Channel("nightly")); err == nil {
 		t.Error("a channel that does not exist was accepted")
 	}
