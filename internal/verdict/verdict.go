@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,7 +47,7 @@ func Parse(status int, body []byte, warnings []string) (Verdict, error) {
 		}
 	}
 	slices.Sort(v.Dropped)
-	if status == 201 || status == 404 {
+	if status == http.StatusCreated || status == http.StatusNotFound {
 		return v, nil
 	}
 	var answer struct {
@@ -59,7 +60,9 @@ func Parse(status int, body []byte, warnings []string) (Verdict, error) {
 		return v, fmt.Errorf("an API server's answer with status %d: %w", status, err)
 	}
 	v.Refusals = answer.Details.Causes
-	slices.SortFunc(v.Refusals, func(a, b Refusal) int { return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Message, b.Message)) })
+	slices.SortFunc(v.Refusals, func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Message, b.Message))
+	})
 	v.Refusals = slices.DeleteFunc(slices.Compact(v.Refusals), func(r Refusal) bool { return strings.Contains(r.Message, notChecked) })
 	if len(v.Refusals) == 0 {
 		v.Message = answer.Message
@@ -90,24 +93,26 @@ func Differences(v *validate.Validator, object []byte, server Verdict) []string 
 	var dropped []string
 	for _, f := range found {
 		switch {
+		case f.Code == manifest.CodeUnknownField && within(f.Path, server.Dropped):
+			// It goes with a field that is dropped as a whole.
+		case f.Code == manifest.CodeType && (within(f.Path, server.Dropped) || slices.Contains(server.Dropped, f.Path)):
+			// Documents are read with the fields of the experimental channel, whatever
+			// channel they are judged by, and one of the wrong type cannot be read.
 		case f.Code == manifest.CodeUnknownField || f.Code == validate.CodeChannel:
-			// What is unknown in a field that is dropped goes with it.
-			if !slices.ContainsFunc(server.Dropped, func(d string) bool { return strings.HasPrefix(f.Path, d+".") || strings.HasPrefix(f.Path, d+"[") }) {
-				dropped = append(dropped, f.Path)
-			}
+			dropped = append(dropped, f.Path)
 		case f.Severity == finding.Error || f.Code == manifest.CodeUnknownVersion || f.Code == manifest.CodeUnknownKind:
 			errs = append(errs, f)
 		}
 	}
 	slices.Sort(dropped)
-	if dropped = slices.Compact(dropped); server.Status != 404 && !slices.Equal(dropped, slices.Compact(slices.Clone(server.Dropped))) {
+	if dropped = slices.Compact(dropped); server.Status != http.StatusNotFound && !slices.Equal(dropped, slices.Compact(slices.Clone(server.Dropped))) {
 		say("the API server drops %q, egctl says %q", server.Dropped, dropped)
 	}
-	if accepted := server.Status == 201; accepted != (len(errs) == 0) {
+	if accepted := server.Status == http.StatusCreated; accepted != (len(errs) == 0) {
 		say("the API server says %s, egctl %s", server, lines(errs))
 		return out
 	}
-	if server.Status != 422 {
+	if server.Status != http.StatusUnprocessableEntity {
 		return out
 	}
 	for _, r := range server.Refusals {
@@ -130,7 +135,8 @@ func agree(f finding.Finding, r Refusal) bool {
 	if field == "<nil>" {
 		field = ""
 	}
-	if f.Path != field {
+	// The API server writes keys of maps after a dot or in brackets.
+	if inDots(f.Path) != inDots(field) {
 		// Numbers that are too large have no field, only a text that ends with it.
 		return field == "" && f.Code == manifest.CodeType && strings.HasSuffix(r.Message, " in "+f.Path)
 	}
@@ -148,6 +154,16 @@ func agree(f finding.Finding, r Refusal) bool {
 	return strings.HasSuffix(r.Message, f.Message) || strings.HasSuffix(r.Message, withoutValue(f.Message))
 }
 
+// within tells whether a field is a part of one of others.
+func within(path string, others []string) bool {
+	return slices.ContainsFunc(others, func(o string) bool { return strings.HasPrefix(path, o+".") || strings.HasPrefix(path, o+"[") })
+}
+
+var inBrackets = regexp.MustCompile(`\[([^\]]*[^\]\d][^\]]*)\]`)
+
+// inDots writes keys of maps after a dot.
+func inDots(path string) string { return inBrackets.ReplaceAllString(path, ".$1") }
+
 // withoutValue cuts the value off the start of a message.
 func withoutValue(message string) string {
 	if _, rest, ok := strings.Cut(message, "…: "); ok {
@@ -163,7 +179,7 @@ func withoutValue(message string) string {
 
 // String is the verdict in one line.
 func (v Verdict) String() string {
-	if v.Status == 201 {
+	if v.Status == http.StatusCreated {
 		return "created"
 	}
 	var b strings.Builder

@@ -142,12 +142,12 @@ func (r *run) prepare(channel crds.Channel) {
 }
 
 func (r *run) check() {
-	r.metadata()
+	blocked := r.metadata()
 	errs := schemavalidation.ValidateCustomResource(nil, r.object, r.validator)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, r.schema, r.object)...)
 	// They come in the order of a map, and one of them gets the hint.
 	slices.SortStableFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Field, b.Field) })
-	blocked, hinted := false, false
+	hinted := false
 	for _, e := range errs {
 		hint := ""
 		if blocks(e) {
@@ -187,20 +187,23 @@ func blocks(e *field.Error) bool {
 	return false
 }
 
-func (r *run) metadata() {
+// metadata tells whether the rules are left out.
+func (r *run) metadata() (blocked bool) {
 	if r.doc.Key.Name == "" {
-		return // reported when it was read
+		return false // reported when it was read
 	}
 	meta, ok, err := objectmeta.GetObjectMeta(r.object, false)
 	if !ok || err != nil {
-		return // a wrong type, likewise
+		return false // a wrong type, likewise
 	}
 	meta.Namespace = r.doc.Key.Namespace
 	meta.Generation = 1
 	meta.ManagedFields = nil // which an API server writes anew
 	for _, e := range metavalidation.ValidateObjectMeta(meta, r.namespaced, metavalidation.NameIsDNSSubdomain, field.NewPath("metadata")) {
+		blocked = blocks(e) || blocked
 		r.say(CodeMetadata, e, "")
 	}
+	return blocked
 }
 
 // say reports an error unless reading the document has done so before.
@@ -209,10 +212,11 @@ func (r *run) say(code finding.Code, e *field.Error, hint string) bool {
 	if path == "<nil>" {
 		path = ""
 	}
+	path, value := locate(r.object, path)
 	if said(r.doc, manifest.CodeType, path) {
 		return false
 	}
-	f := finding.New(code, r.doc.ID(), path, message(e, lookup(r.object, path)), hint)
+	f := finding.New(code, r.doc.ID(), path, message(e, value), hint)
 	if !slices.Contains(r.found, f) {
 		r.found = append(r.found, f)
 	}

@@ -30,6 +30,8 @@ type mutant struct {
 	// place is the field, without indices, and what was done to it.
 	place  string
 	object map[string]any
+	// whole says that it was added with all that is in it.
+	whole bool
 }
 
 // mutants makes objects that differ from this one in one field each: without it,
@@ -44,7 +46,7 @@ func mutants(s *schema, object map[string]any) []mutant {
 		mutate(s.Properties[name], name, object[name], func(place string, v any) {
 			m := maps.Clone(object)
 			set(m, name, v)
-			out = append(out, mutant{place, m})
+			out = append(out, mutant{place, m, strings.HasSuffix(place, whole)})
 		})
 	}
 	meta, _ := object["metadata"].(map[string]any)
@@ -53,11 +55,11 @@ func mutants(s *schema, object map[string]any) []mutant {
 		changed := maps.Clone(meta)
 		maps.Copy(changed, change)
 		m["metadata"] = changed
-		out = append(out, mutant{fmt.Sprintf("metadata %d", i), m})
+		out = append(out, mutant{place: fmt.Sprintf("metadata %d", i), object: m})
 	}
 	m := maps.Clone(object)
 	m["nope"] = "x"
-	return append(out, mutant{"nope", m})
+	return append(out, mutant{place: "nope", object: m})
 }
 
 // metadata is what is laid over an object's metadata.
@@ -72,6 +74,9 @@ var metadata = []map[string]any{
 	{"labels": map[string]any{"a": true}}, {"labels": []any{}}, {"annotations": map[string]any{"a": 1}}, {"nope": "x"},
 	{"generateName": "A_"}, {"generation": -1}, {"labels": nil}, {"managedFields": []any{map[string]any{"operation": "x"}}},
 }
+
+// whole is the change that adds a field with all that is in it.
+const whole = " added whole"
 
 // nothing stands for a field that is not there.
 var nothing = new(struct{ _ int })
@@ -89,6 +94,10 @@ func set(m map[string]any, name string, v any) {
 func mutate(s *schema, place string, value any, yield func(place string, v any)) {
 	if value == nil {
 		for i, v := range samples(s, 3) {
+			if i == 1 && (s.Type == "object" || s.Type == "array") {
+				yield(place+whole, v)
+				continue
+			}
 			yield(fmt.Sprintf("%s added %d", place, i), v)
 		}
 		return

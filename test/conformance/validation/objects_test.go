@@ -27,7 +27,8 @@ func (p *pool) manifests(t *testing.T) {
 		module(t, "sigs.k8s.io/gateway-api") + "/hack/invalid-examples",
 		module(t, "sigs.k8s.io/gateway-api") + "/examples",
 		"../../../pkg/translate/testdata",
-		module(t, "sigs.k8s.io/gateway-api/conformance"),
+		module(t, "sigs.k8s.io/gateway-api/conformance") + "/base",
+		module(t, "sigs.k8s.io/gateway-api/conformance") + "/tests",
 	} {
 		n := len(p.list)
 		err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
