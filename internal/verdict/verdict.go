@@ -77,16 +77,10 @@ const notChecked = "some validation rules were not checked"
 var unknownField = regexp.MustCompile(`unknown field \\"(.*)\\"`)
 
 // Differences lists what the validator says otherwise than the API server did, of
-// an object in JSON. Where both refuse it they must name the same fields, and for
-// each field say the same.
-func Differences(v *validate.Validator, object []byte, server Verdict) []string {
-	docs := manifest.Parse("object.json", object, "default")
-	var found []finding.Finding
-	for _, d := range docs {
-		found = append(found, d.Findings()...)
-	}
-	found = append(found, v.ValidateAll(docs)...)
-
+// one object. Where both refuse it they must name the same fields, and for each field
+// say the same.
+func Differences(v *validate.Validator, object *manifest.Document, server Verdict) []string {
+	found := append(object.Findings(), v.Validate(object)...)
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	var errs []finding.Finding
@@ -105,7 +99,9 @@ func Differences(v *validate.Validator, object []byte, server Verdict) []string 
 		}
 	}
 	slices.Sort(dropped)
-	if dropped = slices.Compact(dropped); server.Status != http.StatusNotFound && !slices.Equal(dropped, slices.Compact(slices.Clone(server.Dropped))) {
+	// Otherwise it has not come to look at fields.
+	looked := server.Status == http.StatusCreated || server.Status == http.StatusUnprocessableEntity
+	if dropped = slices.Compact(dropped); looked && !slices.Equal(dropped, slices.Compact(slices.Clone(server.Dropped))) {
 		say("the API server drops %q, egctl says %q", server.Dropped, dropped)
 	}
 	if accepted := server.Status == http.StatusCreated; accepted != (len(errs) == 0) {

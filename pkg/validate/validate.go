@@ -20,6 +20,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	schemavalidation "k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	metavalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 
@@ -28,6 +29,7 @@ import (
 	"github.com/egctl/egctl/pkg/crds"
 	"github.com/egctl/egctl/pkg/finding"
 	"github.com/egctl/egctl/pkg/manifest"
+	"github.com/egctl/egctl/pkg/store"
 )
 
 // Validator checks documents. It is safe for concurrent use. Nothing is
@@ -129,12 +131,14 @@ type run struct {
 func (r *run) prepare(channel crds.Channel) {
 	delete(r.object, "status")
 	unknown := pruning.PruneWithOptions(r.object, r.schema, true, structural.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
-	if channel == crds.Standard {
-		for _, p := range unknown {
-			if !said(r.doc, manifest.CodeUnknownField, p) {
-				r.found = append(r.found, finding.New(CodeChannel, r.doc.ID(), p,
-					"the field is not in the standard channel of the Gateway API, whose clusters drop it", "install the experimental channel, or do without the field"))
-			}
+	for _, p := range unknown {
+		switch {
+		case said(r.doc, manifest.CodeUnknownField, p):
+		case channel == crds.Standard && gatewayAPI(r.doc.Key.Kind.Group):
+			r.found = append(r.found, finding.New(CodeChannel, r.doc.ID(), p,
+				"the field is not in the standard channel of the Gateway API, whose clusters drop it", "install the experimental channel, or do without the field"))
+		default: // of a kind that reading a document knows by name only
+			r.found = append(r.found, finding.New(manifest.CodeUnknownField, r.doc.ID(), p, "unknown field has no effect", ""))
 		}
 	}
 	defaulting.PruneNonNullableNullsWithoutDefaults(r.object, r.schema)
@@ -187,16 +191,34 @@ func blocks(e *field.Error) bool {
 	return false
 }
 
+// read tells whether the fields were looked at when the document was read, and not
+// its kind only.
+func (r *run) read() bool {
+	_, held := store.Info(r.doc.Key.Kind)
+	return held
+}
+
 // metadata tells whether the rules are left out.
 func (r *run) metadata() (blocked bool) {
 	if r.doc.Key.Name == "" {
 		return false // reported when it was read
 	}
-	meta, ok, err := objectmeta.GetObjectMeta(r.object, false)
+	meta, ok, unknown, err := objectmeta.GetObjectMetaWithOptions(r.object, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
+	if err != nil && !r.read() {
+		r.found = append(r.found, finding.New(CodeMetadata, r.doc.ID(), "metadata", err.Error(), ""))
+	}
 	if !ok || err != nil {
 		return false // a wrong type, likewise
 	}
+	for _, p := range unknown {
+		if !said(r.doc, manifest.CodeUnknownField, p) {
+			r.found = append(r.found, finding.New(manifest.CodeUnknownField, r.doc.ID(), p, "unknown field has no effect", ""))
+		}
+	}
 	meta.Namespace = r.doc.Key.Namespace
+	if r.namespaced && meta.Namespace == "" {
+		meta.Namespace = metav1.NamespaceDefault // kubectl fills in one or another
+	}
 	meta.Generation = 1
 	meta.ManagedFields = nil // which an API server writes anew
 	for _, e := range metavalidation.ValidateObjectMeta(meta, r.namespaced, metavalidation.NameIsDNSSubdomain, field.NewPath("metadata")) {

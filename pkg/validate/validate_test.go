@@ -192,6 +192,7 @@ func TestCodesAndHints(t *testing.T) {
 		}
 	}
 	check(document("HTTPRoute", `{parentRefs: [{name: a}, {name: a}]}`), validate.CodeRule, "self.all(p1, self.exists_one(p2")
+	check(manifest.Parse("f", []byte("apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: XBackendTrafficPolicy\nmetadata: {name: a}\nspec: {targetRefs: [{group: \"\", kind: Service, name: a}], nope: 1}\n"), "default"), manifest.CodeUnknownField, "")
 	check(document("UDPRoute", `{}`), validate.CodeSchema, "once this is right")
 	check(manifest.Parse("f", []byte("apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: GRPCRoute\nmetadata: {name: a}\n"), ""), validate.CodeNotServed, "gateway.networking.k8s.io/v1")
 	// Rules are left out where metadata lacks something, too.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/egctl/egctl/internal/verdict"
 	"github.com/egctl/egctl/pkg/crds"
+	"github.com/egctl/egctl/pkg/manifest"
 	"github.com/egctl/egctl/pkg/validate"
 )
 
@@ -76,7 +77,7 @@ func compare(t *testing.T, s *server, channel crds.Channel, objects []map[string
 	var mutex sync.Mutex
 	kinds := map[string]int{}
 	var wg sync.WaitGroup
-	for range 4 {
+	for range 8 {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(objects)); i = next.Add(1) - 1 {
 				answer, body, err := s.ask(t.Context(), objects[i])
@@ -91,7 +92,7 @@ func compare(t *testing.T, s *server, channel crds.Channel, objects []map[string
 				mutex.Lock()
 				records[i].Verdicts[channel] = answer
 				mutex.Unlock()
-				if d := verdict.Differences(v, body, answer); len(d) > 0 {
+				if d := verdict.Differences(v, manifest.Parse("object.json", body, "default")[0], answer); len(d) > 0 {
 					different.Add(1)
 					// One of a kind is shown.
 					mutex.Lock()
