@@ -1,6 +1,7 @@
 // Package validate says, without a cluster, what an API server with the Gateway
 // API installed would say to the creation of an object: the schemas and CEL
-// rules of the CustomResourceDefinitions, run by the API server's own code.
+// rules of the CustomResourceDefinitions, run by the API server's own code. That it
+// says the same is tested against a real one: see test/conformance/README.md.
 package validate
 
 import (
