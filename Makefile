@@ -31,6 +31,7 @@ E2E ?=
 MODE ?=
 RUN ?=
 CONFORMANCE ?=
+VALIDATION ?=
 IMAGE ?= docker.io/egctl/egctl:$(VERSION)
 
 .PHONY: help
@@ -86,6 +87,11 @@ e2e: envoy ## Prove on a real Kubernetes what egctl promises (Linux, root); see 
 conformance: envoy ## Run the Gateway API's conformance suite (Linux, root); see test/conformance
 	cd test/conformance && CGO_ENABLED=0 EGCTL_CONFORMANCE_RUN='$(RUN)' VERSION='$(VERSION)' \
 	  go test -timeout 90m -parallel 4 -run 'TestConformance/$(MODE)' $(CONFORMANCE)
+
+# VALIDATION are flags of go test, such as -v or -update.
+.PHONY: validation
+validation: ## Compare egctl validate with a real API server (Linux, root); see test/conformance
+	cd test/conformance && go test -timeout 60m $(VALIDATION) ./validation
 
 .PHONY: image
 image: ## Make the container image, as dist/egctl-image.tar

@@ -47,32 +47,59 @@ func show(v any, limit int) string {
 	return string(b)
 }
 
-// lookup follows a path in Kubernetes notation; nil when it leads nowhere.
-func lookup(v any, path string) any {
+// plainName is what may stand after a dot.
+var plainName = regexp.MustCompile(`^[\w$-]+$`)
+
+// locate follows a path of the API server's, which writes the key of a map after a
+// dot, even if it has dots itself. It returns the path with such keys in brackets, as
+// reading a document writes it, and the value there; nil when the path leads nowhere.
+func locate(v any, path string) (string, any) {
+	var to strings.Builder
 	for path != "" {
 		switch x := v.(type) {
 		case map[string]any:
-			path = strings.TrimPrefix(path, ".")
-			name := path
-			if inner, ok := strings.CutPrefix(path, "["); ok {
-				name, path, _ = strings.Cut(inner, "]")
-			} else if end := strings.IndexAny(path, ".["); end >= 0 {
-				name, path = path[:end], path[end:]
-			} else {
-				path = ""
+			name, rest := key(x, path)
+			switch {
+			case !plainName.MatchString(name):
+				to.WriteString("[" + name + "]")
+			case to.Len() > 0:
+				to.WriteString("." + name)
+			default:
+				to.WriteString(name)
 			}
-			v = x[name]
+			v, path = x[name], rest
 		case []any:
 			inner, _ := strings.CutPrefix(path, "[")
 			index, rest, _ := strings.Cut(inner, "]")
 			i, err := strconv.Atoi(index)
 			if err != nil || i < 0 || i >= len(x) {
-				return nil
+				return to.String() + path, nil
 			}
+			to.WriteString("[" + index + "]")
 			v, path = x[i], rest
 		default:
-			return nil
+			return to.String() + path, nil
 		}
 	}
-	return v
+	return to.String(), v
+}
+
+// key takes one key off a path: the shortest that the map has, or one without dots.
+func key(m map[string]any, path string) (name, rest string) {
+	path = strings.TrimPrefix(path, ".")
+	if inner, ok := strings.CutPrefix(path, "["); ok {
+		name, rest, _ = strings.Cut(inner, "]")
+		return name, rest
+	}
+	first := len(path)
+	for end := 1; end <= len(path); end++ {
+		if end < len(path) && path[end] != '.' && path[end] != '[' {
+			continue
+		}
+		first = min(first, end)
+		if _, ok := m[path[:end]]; ok {
+			return path[:end], path[end:]
+		}
+	}
+	return path[:first], path[first:]
 }

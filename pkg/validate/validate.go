@@ -1,6 +1,7 @@
 // Package validate says, without a cluster, what an API server with the Gateway
 // API installed would say to the creation of an object: the schemas and CEL
-// rules of the CustomResourceDefinitions, run by the API server's own code.
+// rules of the CustomResourceDefinitions, run by the API server's own code. That it
+// says the same is tested against a real one: see test/conformance/README.md.
 package validate
 
 import (
@@ -20,6 +21,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	schemavalidation "k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	metavalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 
@@ -28,6 +30,7 @@ import (
 	"github.com/egctl/egctl/pkg/crds"
 	"github.com/egctl/egctl/pkg/finding"
 	"github.com/egctl/egctl/pkg/manifest"
+	"github.com/egctl/egctl/pkg/store"
 )
 
 // Validator checks documents. It is safe for concurrent use. Nothing is
@@ -92,6 +95,9 @@ func (v *Validator) Validate(doc *manifest.Document) (found []finding.Finding) {
 	switch {
 	case err != nil:
 		return []finding.Finding{finding.New(CodeInternal, doc.ID(), "", err.Error(), "please report this")}
+	case c == nil && gatewayAPI(k.Group) && !said(doc, manifest.CodeUnknownKind, "kind"):
+		return []finding.Finding{finding.New(CodeNotServed, doc.ID(), "kind",
+			fmt.Sprintf("the %s channel of the Gateway API %s has no kind %q", v.channel, crds.Version, k.Kind), "")}
 	case c == nil:
 		return nil
 	case c.schema == nil:
@@ -109,6 +115,11 @@ func (v *Validator) Validate(doc *manifest.Document) (found []finding.Finding) {
 	return r.found
 }
 
+// gatewayAPI tells whether all kinds of a group are the Gateway API's.
+func gatewayAPI(group string) bool {
+	return group == "gateway.networking.k8s.io" || group == "gateway.networking.x-k8s.io"
+}
+
 // run is one validation of one object.
 type run struct {
 	*compiled
@@ -121,12 +132,14 @@ type run struct {
 func (r *run) prepare(channel crds.Channel) {
 	delete(r.object, "status")
 	unknown := pruning.PruneWithOptions(r.object, r.schema, true, structural.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
-	if channel == crds.Standard {
-		for _, p := range unknown {
-			if !said(r.doc, manifest.CodeUnknownField, p) {
-				r.found = append(r.found, finding.New(CodeChannel, r.doc.ID(), p,
-					"the field is not in the standard channel of the Gateway API, whose clusters drop it", "install the experimental channel, or do without the field"))
-			}
+	for _, p := range unknown {
+		switch {
+		case said(r.doc, manifest.CodeUnknownField, p):
+		case channel == crds.Standard && gatewayAPI(r.doc.Key.Kind.Group):
+			r.found = append(r.found, finding.New(CodeChannel, r.doc.ID(), p,
+				"the field is not in the standard channel of the Gateway API, whose clusters drop it", "install the experimental channel, or do without the field"))
+		default: // of a kind that reading a document knows by name only
+			r.found = append(r.found, finding.New(manifest.CodeUnknownField, r.doc.ID(), p, "unknown field has no effect", ""))
 		}
 	}
 	defaulting.PruneNonNullableNullsWithoutDefaults(r.object, r.schema)
@@ -134,12 +147,12 @@ func (r *run) prepare(channel crds.Channel) {
 }
 
 func (r *run) check() {
-	r.metadata()
+	blocked := r.metadata()
 	errs := schemavalidation.ValidateCustomResource(nil, r.object, r.validator)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, r.schema, r.object)...)
 	// They come in the order of a map, and one of them gets the hint.
 	slices.SortStableFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Field, b.Field) })
-	blocked, hinted := false, false
+	hinted := false
 	for _, e := range errs {
 		hint := ""
 		if blocks(e) {
@@ -179,19 +192,41 @@ func blocks(e *field.Error) bool {
 	return false
 }
 
-func (r *run) metadata() {
+// read tells whether the fields were looked at when the document was read, and not
+// its kind only.
+func (r *run) read() bool {
+	_, held := store.Info(r.doc.Key.Kind)
+	return held
+}
+
+// metadata tells whether the rules are left out.
+func (r *run) metadata() (blocked bool) {
 	if r.doc.Key.Name == "" {
-		return // reported when it was read
+		return false // reported when it was read
 	}
-	meta, ok, err := objectmeta.GetObjectMeta(r.object, false)
+	meta, ok, unknown, err := objectmeta.GetObjectMetaWithOptions(r.object, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
+	if err != nil && !r.read() {
+		r.found = append(r.found, finding.New(CodeMetadata, r.doc.ID(), "metadata", err.Error(), ""))
+	}
 	if !ok || err != nil {
-		return // a wrong type, likewise
+		return false // a wrong type, likewise
+	}
+	for _, p := range unknown {
+		if !said(r.doc, manifest.CodeUnknownField, p) {
+			r.found = append(r.found, finding.New(manifest.CodeUnknownField, r.doc.ID(), p, "unknown field has no effect", ""))
+		}
 	}
 	meta.Namespace = r.doc.Key.Namespace
+	if r.namespaced && meta.Namespace == "" {
+		meta.Namespace = metav1.NamespaceDefault // kubectl fills in one or another
+	}
 	meta.Generation = 1
+	meta.ManagedFields = nil // which an API server writes anew
 	for _, e := range metavalidation.ValidateObjectMeta(meta, r.namespaced, metavalidation.NameIsDNSSubdomain, field.NewPath("metadata")) {
+		blocked = blocks(e) || blocked
 		r.say(CodeMetadata, e, "")
 	}
+	return blocked
 }
 
 // say reports an error unless reading the document has done so before.
@@ -200,10 +235,11 @@ func (r *run) say(code finding.Code, e *field.Error, hint string) bool {
 	if path == "<nil>" {
 		path = ""
 	}
+	path, value := locate(r.object, path)
 	if said(r.doc, manifest.CodeType, path) {
 		return false
 	}
-	f := finding.New(code, r.doc.ID(), path, message(e, lookup(r.object, path)), hint)
+	f := finding.New(code, r.doc.ID(), path, message(e, value), hint)
 	if !slices.Contains(r.found, f) {
 		r.found = append(r.found, f)
 	}

@@ -192,8 +192,11 @@ func TestCodesAndHints(t *testing.T) {
 		}
 	}
 	check(document("HTTPRoute", `{parentRefs: [{name: a}, {name: a}]}`), validate.CodeRule, "self.all(p1, self.exists_one(p2")
+	check(manifest.Parse("f", []byte("apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: XBackendTrafficPolicy\nmetadata: {name: a}\nspec: {targetRefs: [{group: \"\", kind: Service, name: a}], nope: 1}\n"), "default"), manifest.CodeUnknownField, "")
 	check(document("UDPRoute", `{}`), validate.CodeSchema, "once this is right")
 	check(manifest.Parse("f", []byte("apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: GRPCRoute\nmetadata: {name: a}\n"), ""), validate.CodeNotServed, "gateway.networking.k8s.io/v1")
+	// Rules are left out where metadata lacks something, too.
+	check(manifest.Parse("f", []byte("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a, ownerReferences: [{apiVersion: v1, kind: Pod, name: a}]}\nspec: {parentRefs: [{name: a}, {name: a}]}\n"), "x"), validate.CodeMetadata, "")
 	check(manifest.Parse("f", []byte("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: A_b}\nspec: {}\n"), "x"), validate.CodeMetadata, "")
 	check(manifest.Parse("f", []byte("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a, labels: {x: \"a b\"}}\nspec: {}\n"), "x"), validate.CodeMetadata, "")
 }
@@ -205,14 +208,16 @@ func TestNothingIsSaidTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"wrong type":      "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec: {hostnames: [1]}\n",
-		"syntax":          "a: [\n",
-		"no name":         "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {}\nspec: {}\n",
-		"unknown version": "apiVersion: gateway.networking.k8s.io/v9\nkind: HTTPRoute\nmetadata: {name: a}\n",
-		"unknown kind":    "apiVersion: gateway.networking.k8s.io/v1\nkind: Route\nmetadata: {name: a}\n",
-		"unknown field":   "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec: {hostname: x}\n",
-		"another kind":    "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 0}]}\n",
-		"status":          "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec: {}\nstatus: {parents: [{}]}\n",
+		"wrong type":                     "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec: {hostnames: [1]}\n",
+		"wrong type at a key with dots":  "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: a}\nspec: {gatewayClassName: a, infrastructure: {annotations: {a.b/c: 1}}, listeners: [{name: a, port: 80, protocol: HTTP}]}\n",
+		"what an API server writes anew": "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a, managedFields: [{operation: x}]}\nspec: {}\n",
+		"syntax":                         "a: [\n",
+		"no name":                        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {}\nspec: {}\n",
+		"unknown version":                "apiVersion: gateway.networking.k8s.io/v9\nkind: HTTPRoute\nmetadata: {name: a}\n",
+		"unknown kind":                   "apiVersion: gateway.networking.k8s.io/v1\nkind: Route\nmetadata: {name: a}\n",
+		"unknown field":                  "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec: {hostname: x}\n",
+		"another kind":                   "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 0}]}\n",
+		"status":                         "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec: {}\nstatus: {parents: [{}]}\n",
 	} {
 		if found := v.ValidateAll(manifest.Parse("f", []byte(text), "default")); len(found) > 0 {
 			t.Errorf("%s: %v", name, found)
@@ -229,6 +234,10 @@ func TestStandardChannel(t *testing.T) {
 	found := v.ValidateAll(docs)
 	if len(found) != 1 || found[0].Code != validate.CodeChannel || found[0].Path != "spec.rules[0].sessionPersistence" || found[0].Severity != finding.Warning {
 		t.Errorf("found %v", found)
+	}
+	found = v.ValidateAll(manifest.Parse("f", []byte("apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: XBackendTrafficPolicy\nmetadata: {name: a}\n"), "default"))
+	if len(found) != 1 || found[0].Code != validate.CodeNotServed || found[0].Path != "kind" {
+		t.Errorf("a kind of the experimental channel: found %v", found)
 	}
 	if _, err := validate.New(validate.Channel("nightly")); err == nil {
 		t.Error("a channel that does not exist was accepted")
