@@ -53,10 +53,10 @@ func TestFlush(t *testing.T) {
 	c.o.Updated = func(Update) { steps.Add(1) }
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	if waited, stop := context.WithTimeout(ctx, 20*time.Millisecond); c.Flush(waited) == nil {
+	waited, stop := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer stop()
+	if c.Flush(waited) == nil {
 		t.Error("before it runs nothing takes effect")
-	} else {
-		stop()
 	}
 	go func() { ended <- c.Run(ctx) }()
 	key := store.ID{Kind: store.GatewayClass, Name: "eg"}.Key()

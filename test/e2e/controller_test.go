@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egctl/egctl/test/e2e/suite"
 )
@@ -61,7 +62,8 @@ func TestLeaderKilled(t *testing.T) {
 }
 
 // TestControllersRestart takes all replicas away at once, with 500 routes under
-// load: no proxy may be told anything before everything is known again.
+// load: no proxy may be told anything before everything is known again, and nobody
+// that the Gateway is not programmed any more.
 func TestControllersRestart(t *testing.T) {
 	const routes = 500
 	s := shared.Get(t)
@@ -76,6 +78,7 @@ func TestControllersRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	programmed := staysProgrammed(t, s, site)
 	for _, p := range pods {
 		remove(t, s, suite.SystemNamespace, p.Name)
 	}
@@ -84,7 +87,42 @@ func TestControllersRestart(t *testing.T) {
 	s.Apply(t, site.Namespace, suite.RouteManifest("new", site.Gateway, "new.example.com", "backend"))
 	s.Answers(t, 30*time.Second, site.Address, "new.example.com", "/", 200)
 	answerAll(t, s, site, hosts)
+	accepted(t, s, site.Namespace, "new", 30*time.Second) // there is a leader again
+	programmed()
 	load.Stop(t)
+}
+
+// staysProgrammed watches the Gateway of a site until the function that it returns
+// is called, which fails the test if Programmed was ever anything but True.
+func staysProgrammed(t *testing.T, s *suite.Suite, site *suite.Site) (stop func()) {
+	t.Helper()
+	w, err := s.Gateways.GatewayV1().Gateways(site.Namespace).Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + site.Gateway})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wrong []string
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for e := range w.ResultChan() {
+			g, ok := e.Object.(*gatewayv1.Gateway)
+			if !ok {
+				continue
+			}
+			c := meta.FindStatusCondition(g.Status.Conditions, string(gatewayv1.GatewayConditionProgrammed))
+			if c == nil || c.Status != metav1.ConditionTrue {
+				wrong = append(wrong, fmt.Sprintf("%+v", c))
+			}
+		}
+	}()
+	return func() {
+		t.Helper()
+		w.Stop()
+		<-done
+		for _, c := range wrong {
+			t.Errorf("the Gateway was for a moment: %s", c)
+		}
+	}
 }
 
 // manyRoutes makes a route for each host, and names them.

@@ -258,8 +258,8 @@ func TestDrift(t *testing.T) {
 	s.Answers(t, 20*time.Second, site.Address, site.Host, "/", 200)
 }
 
-// TestInvalidEnvoyProxy breaks the parameters of a Gateway, and then loses them:
-// its proxies stay, and its routes are followed.
+// TestInvalidEnvoyProxy breaks the parameters of a Gateway, has them ask for the
+// CA's key, and then loses them: its proxies stay, and its routes are followed.
 func TestInvalidEnvoyProxy(t *testing.T) {
 	t.Parallel()
 	s := shared.Get(t)
@@ -269,7 +269,9 @@ func TestInvalidEnvoyProxy(t *testing.T) {
 	pods := proxies(t, site)
 	load := s.StartLoad(t, suite.LoadOptions{Address: site.Address, Hosts: []string{site.Host}})
 
+	const steals = "provider: {type: Kubernetes, kubernetes: {envoyDeployment: {patch: {value: {spec: {template: {spec: {volumes: [{name: ca, secret: {secretName: envoy-gateway-ca}}]}}}}}}}}"
 	breakages := []func(){
+		func() { s.Apply(t, site.Namespace, suite.EnvoyProxyManifest("proxy", good+"\n"+steals)) },
 		func() {
 			s.Apply(t, site.Namespace, suite.EnvoyProxyManifest("proxy", good+"\nbootstrap: {type: Replace, value: 'nonsense: ['}"))
 		},
