@@ -20,7 +20,7 @@ func envoyProxyStatus(c *incr.Context, k store.Key, p *v1alpha1.EnvoyProxy) (any
 		issues = append(issues, proxyInvalid.at(k, bad.path, bad.hint, "%s", bad.message))
 	}
 	own := slices.Clone(issues)
-	if fields := ignored(&p.Spec); len(fields) > 0 {
+	if fields := IgnoredProxyFields(&p.Spec); len(fields) > 0 {
 		issues = append(issues, proxyIgnored.at(k, "spec", "", "egctl does not act on %s yet", strings.Join(fields, ", ")))
 	}
 	status := &gateway.PolicyStatus{}

@@ -20,7 +20,8 @@ import (
 // Names of the Secrets in the controller's namespace.
 const (
 	CASecret     = "envoy-gateway-ca"
-	ServerSecret = "envoy-gateway"
+	// ServerSecret is not what Envoy Gateway has: who moves from it may go back.
+	ServerSecret = "envoy-gateway-server"
 )
 
 // LabelKey and LabelValue mark the Secrets that this package may change.
