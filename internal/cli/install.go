@@ -148,7 +148,11 @@ func (o *releaseOptions) crds(decisions []crd.Decision) {
 		case crd.Update:
 			o.say(strings.TrimRight(fmt.Sprintf("  ~ %s %s → %s", d.Name, d.Live, d.Wanted), " "))
 			if len(d.Lost) > 0 {
-				o.say("      loses " + crd.Fields(d.Lost, 20))
+				nobody := ""
+				if d.Unused {
+					nobody = ", which no object has"
+				}
+				o.say("      loses " + crd.Fields(d.Lost, 20) + nobody)
 			}
 		default:
 			o.say(fmt.Sprintf("  %s %s stays at %s: %s", map[crd.Action]string{crd.Keep: "=", crd.Refuse: "!"}[d.Action], d.Name, d.Live, d.Reason))

@@ -1,7 +1,6 @@
 package install
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -91,9 +90,22 @@ func stale(previous, next *release.Release) (map[string]string, error) {
 // settle ends a move from Envoy Gateway, once egctl runs: hooks' objects go, and
 // objects without effect say so.
 func (i *Installer) settle(ctx context.Context, p *Plan, r *release.Release) error {
+	err := i.remove(p.stale)
+	if len(p.Unsupported) > 0 {
+		err = errors.Join(err, i.disown(ctx, controllerOf(r.Manifest)))
+	}
+	if err != nil {
+		return fmt.Errorf("egctl runs, but not all that Envoy Gateway left behind is settled: %w", err)
+	}
+	return nil
+}
+
+// remove deletes the objects of manifests, by the names that [stale] gives them. That
+// one is gone is no error.
+func (i *Installer) remove(manifests map[string]string) error {
 	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(p.stale)) {
-		found, err := i.helm.KubeClient.Build(bytes.NewReader([]byte(p.stale[name])), false)
+	for _, name := range slices.Sorted(maps.Keys(manifests)) {
+		found, err := i.helm.KubeClient.Build(strings.NewReader(manifests[name]), false)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("delete %s: %w", name, err))
 			continue
@@ -102,11 +114,5 @@ func (i *Installer) settle(ctx context.Context, p *Plan, r *release.Release) err
 			errs = append(errs, fmt.Errorf("delete %s: %w", name, errors.Join(failed...)))
 		}
 	}
-	if len(p.Unsupported) > 0 {
-		errs = append(errs, i.disown(ctx, controllerOf(r.Manifest)))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("egctl runs, but not all that Envoy Gateway left behind is settled: %w", err)
-	}
-	return nil
+	return errors.Join(errs...)
 }

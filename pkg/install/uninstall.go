@@ -225,6 +225,14 @@ func (i *Installer) Uninstall(ctx context.Context, r *Removal, timeout time.Dura
 			return fmt.Errorf("uninstall release %s: %w", r.Release.Name, err)
 		}
 		i.o.Say(fmt.Sprintf("release %s is uninstalled", r.Release.Name))
+		// Helm forgets what hooks have made, such as Envoy Gateway's.
+		made, err := stale(r.Release, &release.Release{})
+		if err == nil {
+			err = i.remove(made)
+		}
+		if err != nil {
+			return err
+		}
 		if err := i.leftovers(ctx, r); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -105,18 +106,16 @@ func (e *UnsupportedError) Error() string {
 
 // Refusal is why a plan is not to be applied; nil if nothing is in the way.
 func (p *Plan) Refusal() error {
+	var errs []error
 	if refused := p.Refused(); len(refused) > 0 {
-		return &RefusedError{Decisions: refused}
-	}
-	// Where egctl runs already they have had no effect before.
-	if !p.Takeover {
-		return nil
+		errs = append(errs, &RefusedError{Decisions: refused})
 	}
 	kinds := slices.DeleteFunc(slices.Clone(p.Unsupported), func(u Unsupported) bool { return slices.Contains(p.Request.IgnoreUnsupported, u.Kind) })
-	if len(kinds) > 0 {
-		return &UnsupportedError{Kinds: kinds}
+	// Where egctl runs already they have had no effect before.
+	if p.Takeover && len(kinds) > 0 {
+		errs = append(errs, &UnsupportedError{Kinds: kinds})
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // withoutEffect fills in what of the cluster and of the configuration would have no

@@ -84,6 +84,9 @@ func TestMoveFromEnvoyGateway(t *testing.T) {
 		}
 		s.Answers(t, 5*time.Second, address, "locked.example.com", "/", 403)
 	})
+	if t.Failed() {
+		return
+	}
 	t.Run("to an egctl that does not start", func(t *testing.T) {
 		load := m.load(t)
 		_, err := s.Try(t.Context(), "egctl", "upgrade", "--yes", "--ignore-unsupported", "SecurityPolicy", "--timeout", "15s",
@@ -95,7 +98,9 @@ func TestMoveFromEnvoyGateway(t *testing.T) {
 		s.Answers(t, 5*time.Second, address, "locked.example.com", "/", 403)
 		load.Stop(t)
 	})
-	t.Run("to egctl", m.toEgctl)
+	if !t.Run("to egctl", m.toEgctl) {
+		return
+	}
 	t.Run("back", func(t *testing.T) {
 		load := m.load(t)
 		s.Run(t, helm, "rollback", "eg", "1", "-n", suite.SystemNamespace, "--wait", "--timeout", "2m")
