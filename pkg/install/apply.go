@@ -59,10 +59,13 @@ func (i *Installer) Apply(ctx context.Context, p *Plan) (*release.Release, error
 	if err != nil {
 		return r, fmt.Errorf("install release %s: %w", p.Request.Name, err)
 	}
-	if p.Request.Wait {
-		return r, i.Wait(ctx, r, p.Request.Timeout)
+	if !p.Request.Wait {
+		return r, nil
 	}
-	return r, nil
+	if err := i.Wait(ctx, r, p.Request.Timeout); err != nil || !p.Takeover {
+		return r, err
+	}
+	return r, i.settle(ctx, p, r)
 }
 
 func (i *Installer) applyCRDs(ctx context.Context, p *Plan) error {

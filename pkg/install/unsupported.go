@@ -100,7 +100,7 @@ func (e *UnsupportedError) Error() string {
 		fmt.Fprintf(&b, "\n  %s", u)
 		kinds = append(kinds, u.Kind)
 	}
-	b.WriteString("\n  Routes would be served without them. If that is what you want: --ignore-unsupported " + strings.Join(kinds, ","))
+	b.WriteString("\n  Routes would be served without them. If that is what you want, say it to egctl install or egctl upgrade: --ignore-unsupported " + strings.Join(kinds, ","))
 	return b.String()
 }
 
