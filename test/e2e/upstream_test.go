@@ -196,6 +196,13 @@ spec:
 		return nil
 	})
 	m.Rollout(t, suite.SystemNamespace, m.service.Name)
+	suite.Eventually(t, 2*time.Minute, "the proxies before have drained and are gone", func(ctx context.Context) error {
+		pods, err := m.Kube.CoreV1().Pods(suite.SystemNamespace).List(ctx, metav1.ListOptions{LabelSelector: suite.OwnedBy("default", "eg")})
+		if err == nil && len(pods.Items) != 1 {
+			err = fmt.Errorf("%d pods are there", len(pods.Items))
+		}
+		return err
+	})
 	m.Answers(t, 10*time.Second, m.address, host, "/", 200)
 
 	service := m.Service(t, suite.SystemNamespace, suite.OwnedBy("default", "eg"))
