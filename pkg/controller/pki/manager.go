@@ -19,7 +19,7 @@ import (
 
 // Names of the Secrets in the controller's namespace.
 const (
-	CASecret     = "envoy-gateway-ca"
+	CASecret = "envoy-gateway-ca"
 	// ServerSecret is not what Envoy Gateway has: who moves from it may go back.
 	ServerSecret = "envoy-gateway-server"
 )
