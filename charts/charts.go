@@ -38,6 +38,10 @@ const (
 	CRDs    = "gateway-crds-helm"
 )
 
+// Home is where the charts say that they are from. Envoy Gateway's have the same
+// names.
+const Home = "https://github.com/egctl/egctl"
+
 // Latest is the version of a chart that was not made for a release; its images
 // have the tag "latest".
 const Latest = "v0.0.0-latest"

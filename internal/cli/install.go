@@ -26,6 +26,7 @@ type releaseOptions struct {
 	OnlyCRDs     bool
 	Channel      string
 	Allow        []string
+	Ignore       []string
 	DryRun       bool
 	Wait         bool
 	Timeout      time.Duration
@@ -57,6 +58,8 @@ func (o *releaseOptions) flags(cmd *cobra.Command) {
 		"channel of the Gateway API's CustomResourceDefinitions; default: the cluster's, or experimental where it has none")
 	f.StringSliceVar(&o.Allow, "allow-crd-risk", nil, "do this to CustomResourceDefinitions, too ("+strings.Join(risks(), ", ")+")")
 	completeFlag(cmd, "allow-crd-risk", risks())
+	f.StringSliceVar(&o.Ignore, "ignore-unsupported", nil, "kinds whose objects do not stand in the way although egctl does not act on them yet ("+strings.Join(install.UnsupportedKinds(), ", ")+")")
+	completeFlag(cmd, "ignore-unsupported", install.UnsupportedKinds())
 	f.BoolVar(&o.DryRun, "dry-run", false, "say what would be done, and do nothing")
 	f.BoolVar(&o.Wait, "wait", true, "wait until it runs")
 	f.DurationVar(&o.Timeout, "timeout", 5*time.Minute, "how long to wait")
@@ -93,6 +96,11 @@ func (o *releaseOptions) validate() error {
 			return err
 		}
 	}
+	for _, k := range o.Ignore {
+		if err := choice("ignore-unsupported", k, install.UnsupportedKinds()); err != nil {
+			return err
+		}
+	}
 	return checkNamespace(*o.Kube.Namespace)
 }
 
@@ -113,7 +121,7 @@ func (o *releaseOptions) request() (install.Request, error) {
 	}
 	r := install.Request{
 		Name: o.Name, Chart: o.Chart, Values: values, SkipCRDs: o.SkipCRDs, OnlyCRDs: o.OnlyCRDs, Channel: o.Channel,
-		Wait: o.Wait, Timeout: o.Timeout,
+		IgnoreUnsupported: o.Ignore, Wait: o.Wait, Timeout: o.Timeout,
 	}
 	r.Chart.RegistryConfig = o.Getenv("HELM_REGISTRY_CONFIG")
 	if o.PasswordFile != "" {
@@ -140,7 +148,11 @@ func (o *releaseOptions) crds(decisions []crd.Decision) {
 		case crd.Update:
 			o.say(strings.TrimRight(fmt.Sprintf("  ~ %s %s → %s", d.Name, d.Live, d.Wanted), " "))
 			if len(d.Lost) > 0 {
-				o.say("      loses " + crd.Fields(d.Lost, 20))
+				nobody := ""
+				if d.Unused {
+					nobody = ", which no object has"
+				}
+				o.say("      loses " + crd.Fields(d.Lost, 20) + nobody)
 			}
 		default:
 			o.say(fmt.Sprintf("  %s %s stays at %s: %s", map[crd.Action]string{crd.Keep: "=", crd.Refuse: "!"}[d.Action], d.Name, d.Live, d.Reason))
@@ -148,6 +160,20 @@ func (o *releaseOptions) crds(decisions []crd.Decision) {
 	}
 	if same > 0 {
 		o.say(fmt.Sprintf("  = %d as they should be", same))
+	}
+}
+
+// notes tells what will be without effect, or not as the values have it.
+func (o *releaseOptions) notes(p *install.Plan) {
+	for _, n := range p.Notes {
+		o.say("note: " + n)
+	}
+	if len(p.Unsupported) == 0 {
+		return
+	}
+	o.say("WITHOUT EFFECT, since egctl does not act on these kinds yet:")
+	for _, u := range p.Unsupported {
+		o.say("  ! " + u.String())
 	}
 }
 
@@ -214,12 +240,15 @@ func (o *installOptions) Run(ctx context.Context) error {
 		o.say("CustomResourceDefinitions:")
 		o.crds(plan.CRDs)
 	}
-	if refused := plan.Refused(); len(refused) > 0 {
-		return &install.RefusedError{Decisions: refused}
-	}
+	o.notes(plan)
 	if o.DryRun {
 		o.done()
-		_, err := fmt.Fprint(o.Out, plan.Manifest)
+		if _, err := fmt.Fprint(o.Out, plan.Manifest); err != nil {
+			return err
+		}
+		return plan.Refusal()
+	}
+	if err := plan.Refusal(); err != nil {
 		return err
 	}
 	release, err := i.Apply(ctx, plan)

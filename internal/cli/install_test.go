@@ -47,6 +47,7 @@ func TestInstallUsage(t *testing.T) {
 		"install --password-file x":                   "--username",
 		"install -n Not_A_Name":                       "--namespace",
 		"upgrade --allow-crd-risk downgrade,nonsense": "nonsense",
+		"install --ignore-unsupported Gateway":        "--ignore-unsupported",
 		"upgrade eg":                                  "--name",
 		"uninstall eg":                                "--name",
 		"uninstall --timeout -1s":                     "--timeout",

@@ -26,7 +26,8 @@ func newPrecheck(s Streams) *cobra.Command {
 		Short: "Say whether egctl would work in a cluster",
 		Long: `Say whether egctl would work in a cluster: the version of Kubernetes, your
 permissions, CustomResourceDefinitions that are there, other installations,
-controllers that claim the same classes, and whether load balancers get addresses.
+controllers that claim the same classes, objects that egctl does not act on, and
+whether load balancers get addresses.
 Nothing is changed.
 
 Exit code 3 says that a check came out at or above --fail-on.`,

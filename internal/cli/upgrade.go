@@ -23,7 +23,8 @@ func newUpgrade(s Streams, version string) *cobra.Command {
 		Long: `Bring an installation to the version of this egctl, or to other values: say what
 changes, ask, do it, and wait until it runs. If it does not, go back to what ran
 before. It also turns an installation of Envoy Gateway by its Helm chart into one
-of egctl.
+of egctl. That is refused while the cluster has objects that only Envoy Gateway
+acts on, such as a SecurityPolicy, unless --ignore-unsupported names their kinds.
 
 Values that were given before still hold, unless --reset-values. How
 CustomResourceDefinitions are upgraded: see egctl install.`,
@@ -72,8 +73,9 @@ func (o *upgradeOptions) Run(ctx context.Context) error {
 		o.say("CustomResourceDefinitions:")
 		o.crds(plan.CRDs)
 	}
-	if refused := plan.Refused(); len(refused) > 0 {
-		return &install.RefusedError{Decisions: refused}
+	o.notes(plan)
+	if err := plan.Refusal(); err != nil && !o.DryRun {
+		return err
 	}
 	o.done()
 	// With --dry-run the changes are what was asked for.
@@ -88,7 +90,7 @@ func (o *upgradeOptions) Run(ctx context.Context) error {
 		o.say("no object of the release changes")
 	}
 	if o.DryRun {
-		return nil
+		return plan.Refusal()
 	}
 	if !o.Yes {
 		if err := o.confirm("Upgrade?"); err != nil {

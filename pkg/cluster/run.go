@@ -61,6 +61,7 @@ func run(ctx context.Context, o Options, c *v1alpha1.EnvoyGateway, m *metrics.Me
 	group.Go(func() error { return p.control.Run(ctx) })
 	group.Go(func() error { return p.infra.Run(ctx) })
 	group.Go(func() error { return p.pki.Watch(ctx) })
+	group.Go(func() error { p.pki.Provide(ctx); return nil })
 	group.Go(func() error { return p.serveProxies(ctx) })
 	group.Go(func() error { return p.lead(ctx) })
 	group.Go(func() error { return listenAndServe(ctx, "probes", ":"+strconv.Itoa(ProbePort), probes(p.ready)) })

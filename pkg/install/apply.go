@@ -25,8 +25,8 @@ const (
 // Apply installs or upgrades as planned. It returns the release, if any: also one
 // that failed.
 func (i *Installer) Apply(ctx context.Context, p *Plan) (*release.Release, error) {
-	if refused := p.Refused(); len(refused) > 0 {
-		return nil, &RefusedError{Decisions: refused}
+	if err := p.Refusal(); err != nil {
+		return nil, err
 	}
 	if err := i.applyCRDs(ctx, p); err != nil || p.Request.OnlyCRDs {
 		return nil, err
@@ -36,7 +36,7 @@ func (i *Installer) Apply(ctx context.Context, p *Plan) (*release.Release, error
 		return nil, err
 	}
 	if p.Previous != nil {
-		r, err := i.upgrade(p.Request).RunWithContext(ctx, p.Request.Name, c, copyValues(p.Request.Values))
+		r, err := i.upgrade(p).RunWithContext(ctx, p.Request.Name, c, copyValues(p.values))
 		if err != nil {
 			err = fmt.Errorf("upgrade release %s: %w", p.Request.Name, err)
 		} else if p.Request.Wait {
@@ -44,6 +44,9 @@ func (i *Installer) Apply(ctx context.Context, p *Plan) (*release.Release, error
 		}
 		if err != nil {
 			return r, i.rollback(ctx, p, err)
+		}
+		if p.Takeover {
+			return r, i.settle(ctx, p, r)
 		}
 		return r, nil
 	}
@@ -56,10 +59,13 @@ func (i *Installer) Apply(ctx context.Context, p *Plan) (*release.Release, error
 	if err != nil {
 		return r, fmt.Errorf("install release %s: %w", p.Request.Name, err)
 	}
-	if p.Request.Wait {
-		return r, i.Wait(ctx, r, p.Request.Timeout)
+	if !p.Request.Wait {
+		return r, nil
 	}
-	return r, nil
+	if err := i.Wait(ctx, r, p.Request.Timeout); err != nil || !p.Takeover {
+		return r, err
+	}
+	return r, i.settle(ctx, p, r)
 }
 
 func (i *Installer) applyCRDs(ctx context.Context, p *Plan) error {

@@ -3,6 +3,8 @@ package install
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +31,9 @@ type Request struct {
 	Channel string
 	// Allow are risks that may be taken with CustomResourceDefinitions.
 	Allow []crd.Risk
+	// IgnoreUnsupported are kinds of [UnsupportedKinds] whose objects do not stand in
+	// the way.
+	IgnoreUnsupported []string
 	// ResetValues forgets the values of the release, in an upgrade.
 	ResetValues bool
 	// Wait waits until everything runs, at most Timeout, and an upgrade that does
@@ -50,8 +55,20 @@ type Plan struct {
 	Changes []Change
 	// Previous is the revision that an upgrade starts from.
 	Previous *release.Release
+	// Takeover says that egctl is to run where it does not yet: in a first
+	// installation, and in an upgrade from Envoy Gateway.
+	Takeover bool
+	// Unsupported are objects that will have no effect.
+	Unsupported []Unsupported
+	// Notes say what else will not be as before, or not as the values have it.
+	Notes []string
 
 	wanted []*unstructured.Unstructured
+	// values are those that Helm is given, and reset says that they are all.
+	values map[string]any
+	reset  bool
+	// stale are manifests of what the release before leaves behind.
+	stale map[string]string
 }
 
 // Refused are the decisions that stand in the way.
@@ -87,8 +104,12 @@ func (i *Installer) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("render chart %s: %w", p.Chart, err)
 	}
-	p.Manifest = rendered.Manifest
-	return p, nil
+	p.Manifest, p.values = rendered.Manifest, r.Values
+	if isEgctl(c) {
+		p.Takeover = true
+		err = i.withoutEffect(ctx, p)
+	}
+	return p, err
 }
 
 // PlanUpgrade says what an upgrade would do.
@@ -98,33 +119,55 @@ func (i *Installer) PlanUpgrade(ctx context.Context, r Request) (*Plan, error) {
 		return nil, err
 	}
 	r.Name = previous.Name
-	// The values that decide on CRDs are those that the upgrade will have.
-	vals := r.Values
-	if !r.ResetValues {
-		vals = overlay(previous.Config, r.Values)
+	c, err := r.Chart.load(ctx)
+	if err != nil {
+		return nil, err
 	}
-	given := r.Values
+	takeover := isEgctl(c) && !isEgctl(previous.Chart)
+	before := previous.Config
+	var notes []string
+	if takeover && !r.ResetValues {
+		before, notes = moved(before)
+	}
+	// The values that decide on CRDs are those that the upgrade will have.
+	vals, given := r.Values, r.Values
+	if !r.ResetValues {
+		vals = overlay(before, r.Values)
+	}
 	r.Values = vals
 	p, err := i.plan(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	p.Previous, p.Request.Values = previous, given
+	p.Previous, p.Request.Values, p.Takeover, p.Notes = previous, given, takeover, notes
 	if r.OnlyCRDs {
 		return p, nil
 	}
-	c, err := r.Chart.load(ctx)
-	if err != nil {
-		return nil, err
+	p.values, p.reset = given, r.ResetValues
+	if takeover {
+		p.values, p.reset = vals, true
 	}
-	dry := i.upgrade(p.Request)
+	dry := i.upgrade(p)
 	dry.DryRun, dry.DryRunOption = true, "server"
-	rendered, err := dry.RunWithContext(ctx, r.Name, c, copyValues(given))
+	rendered, err := dry.RunWithContext(ctx, r.Name, c, copyValues(p.values))
 	if err != nil {
 		return nil, fmt.Errorf("render chart %s: %w", p.Chart, err)
 	}
 	p.Manifest = rendered.Manifest
-	p.Changes, err = Diff(previous.Manifest, rendered.Manifest)
+	if p.Changes, err = Diff(previous.Manifest, rendered.Manifest); err != nil {
+		return nil, err
+	}
+	if takeover {
+		if p.stale, err = stale(previous, rendered); err != nil {
+			return nil, err
+		}
+		for _, name := range slices.Sorted(maps.Keys(p.stale)) {
+			p.Changes = append(p.Changes, Change{Kind: Removed, Object: name})
+		}
+	}
+	if isEgctl(c) {
+		err = i.withoutEffect(ctx, p)
+	}
 	return p, err
 }
 
@@ -227,12 +270,12 @@ func (i *Installer) install(r Request) *action.Install {
 	return a
 }
 
-func (i *Installer) upgrade(r Request) *action.Upgrade {
+func (i *Installer) upgrade(p *Plan) *action.Upgrade {
 	a := action.NewUpgrade(i.helm)
-	a.Namespace, a.SkipCRDs, a.Timeout = i.o.Namespace, true, r.Timeout
-	a.ResetValues = r.ResetValues
+	a.Namespace, a.SkipCRDs, a.Timeout = i.o.Namespace, true, p.Request.Timeout
+	a.ResetValues = p.reset
 	// What the user said before still holds; what the old chart said does not.
-	a.ResetThenReuseValues = !r.ResetValues
+	a.ResetThenReuseValues = !p.reset
 	a.MaxHistory = 10
 	return a
 }

@@ -12,7 +12,6 @@ import (
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/release"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -94,34 +93,29 @@ func (i *Installer) PlanUninstall(ctx context.Context, name string, definitions 
 
 // controllerOf finds the controllerName in the configuration of a release.
 func controllerOf(manifest string) string {
-	all, err := objects(manifest)
-	if err != nil {
-		return DefaultController
+	var config struct {
+		Gateway struct {
+			ControllerName string `json:"controllerName"`
+		} `json:"gateway"`
 	}
-	for _, o := range all {
-		text, _, _ := unstructured.NestedString(o, "data", "envoy-gateway.yaml")
-		var config struct {
-			Gateway struct {
-				ControllerName string `json:"controllerName"`
-			} `json:"gateway"`
-		}
-		if yaml.Unmarshal([]byte(text), &config) == nil && config.Gateway.ControllerName != "" {
-			return config.Gateway.ControllerName
-		}
+	if yaml.Unmarshal([]byte(configuration(manifest)), &config) == nil && config.Gateway.ControllerName != "" {
+		return config.Gateway.ControllerName
 	}
 	return DefaultController
 }
 
-// list lists objects of a kind, or none where the kind is not there.
-func (i *Installer) list(ctx context.Context, kind schema.GroupVersionResource) ([]unstructured.Unstructured, error) {
-	l, err := i.dynamic.Resource(kind).List(ctx, metav1.ListOptions{})
-	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
-		return nil, nil
-	}
+// configuration is the controller's, of a release; empty if there is none.
+func configuration(manifest string) string {
+	all, err := objects(manifest)
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", kind.GroupResource(), err)
+		return ""
 	}
-	return l.Items, nil
+	for _, o := range all {
+		if text, _, _ := unstructured.NestedString(o, "data", "envoy-gateway.yaml"); text != "" {
+			return text
+		}
+	}
+	return ""
 }
 
 // objectsOf lists the objects of a definition.
@@ -133,7 +127,7 @@ func (i *Installer) objectsOf(ctx context.Context, d *unstructured.Unstructured)
 		m, _ := v.(map[string]any)
 		name, _, _ := unstructured.NestedString(m, "name")
 		if served, _, _ := unstructured.NestedBool(m, "served"); served {
-			return i.list(ctx, schema.GroupVersionResource{Group: group, Version: name, Resource: plural})
+			return list(ctx, i.dynamic, schema.GroupVersionResource{Group: group, Version: name, Resource: plural})
 		}
 	}
 	return nil, nil
@@ -144,7 +138,7 @@ func (i *Installer) dependents(ctx context.Context, r *Removal) error {
 	of := func(resource string) schema.GroupVersionResource {
 		return schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: resource}
 	}
-	classes, err := i.list(ctx, of("gatewayclasses"))
+	classes, err := list(ctx, i.dynamic, of("gatewayclasses"))
 	if err != nil {
 		return err
 	}
@@ -153,7 +147,7 @@ func (i *Installer) dependents(ctx context.Context, r *Removal) error {
 			r.Classes = append(r.Classes, c.GetName())
 		}
 	}
-	gateways, err := i.list(ctx, of("gateways"))
+	gateways, err := list(ctx, i.dynamic, of("gateways"))
 	if err != nil {
 		return err
 	}
@@ -171,7 +165,7 @@ func (i *Installer) dependents(ctx context.Context, r *Removal) error {
 	for _, g := range r.Gateways {
 		parents["Gateway "+g] = true
 	}
-	sets, err := i.list(ctx, of("listenersets"))
+	sets, err := list(ctx, i.dynamic, of("listenersets"))
 	if err != nil {
 		return err
 	}
@@ -231,6 +225,14 @@ func (i *Installer) Uninstall(ctx context.Context, r *Removal, timeout time.Dura
 			return fmt.Errorf("uninstall release %s: %w", r.Release.Name, err)
 		}
 		i.o.Say(fmt.Sprintf("release %s is uninstalled", r.Release.Name))
+		// Helm forgets what hooks have made, such as Envoy Gateway's.
+		made, err := stale(r.Release, &release.Release{})
+		if err == nil {
+			err = i.remove(made)
+		}
+		if err != nil {
+			return err
+		}
 		if err := i.leftovers(ctx, r); err != nil {
 			return err
 		}

@@ -57,8 +57,8 @@ func (r *clusterRun) ensureController(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if refused := plan.Refused(); len(refused) > 0 {
-		return &install.RefusedError{Decisions: refused}
+	if err := plan.Refusal(); err != nil {
+		return err
 	}
 	n := note{Release: plan.Request.Name}
 	for _, d := range plan.CRDs {

@@ -99,7 +99,7 @@ func resolveParameters(c *incr.Context, from store.Key, field string, to store.K
 	if !ok {
 		return parameters{Lost: true, Issues: []issue{classParameters.at(from, field, "", "%s does not exist", to)}}
 	}
-	return parameters{Own: &o.Spec, From: to, Ignored: ignored(&o.Spec)}
+	return parameters{Own: &o.Spec, From: to, Ignored: IgnoredProxyFields(&o.Spec)}
 }
 
 // layer is a less specific EnvoyProxy, and how the more specific one is laid

@@ -158,8 +158,9 @@ var ignoredFields = []string{
 	"telemetry.metrics.enableRequestResponseSizesStats", "telemetry.metrics.enableVirtualHostStats",
 }
 
-// ignored lists the fields of a spec that have no effect.
-func ignored(s *v1alpha1.EnvoyProxySpec) []string {
+// IgnoredProxyFields lists the fields of an EnvoyProxy that have no effect, each from
+// spec on.
+func IgnoredProxyFields(s *v1alpha1.EnvoyProxySpec) []string {
 	data, err := json.Marshal(s)
 	if err != nil {
 		return nil // what cannot be written was not read from anywhere

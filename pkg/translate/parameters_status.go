@@ -21,7 +21,7 @@ func envoyProxyStatus(c *incr.Context, k store.Key, p *v1alpha1.EnvoyProxy) (any
 	}
 	own := slices.Clone(issues)
 	inForce := "the parameters are in force"
-	if fields := ignored(&p.Spec); len(fields) > 0 {
+	if fields := IgnoredProxyFields(&p.Spec); len(fields) > 0 {
 		without := proxyIgnored.at(k, "spec", "", "egctl does not act on %s yet", strings.Join(fields, ", "))
 		issues = append(issues, without)
 		inForce += ". Note: " + without.Message

@@ -58,7 +58,7 @@ func fetch(t *testing.T, s *suite.Suite, c claim, wanted names, within time.Dura
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, err := s.Kube.CoreV1().Secrets(suite.SystemNamespace).Get(t.Context(), "envoy-gateway", metav1.GetOptions{})
+	secret, err := s.Kube.CoreV1().Secrets(suite.SystemNamespace).Get(t.Context(), "envoy-gateway-server", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -248,6 +248,35 @@ func TestForeignSecretsAreLeftAlone(t *testing.T) {
 	}
 }
 
+// TestReplicasThatDoNotLead have a certificate before anybody leads, as while Envoy
+// Gateway still has the Lease; the leader takes over what they have made.
+func TestReplicasThatDoNotLead(t *testing.T) {
+	client, ns := cluster(t)
+	// Envoy Gateway's, which it may need again.
+	theirs := must(client.CoreV1().Secrets(ns).Create(t.Context(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "envoy-gateway", Labels: map[string]string{LabelKey: LabelValue}}, Type: corev1.SecretTypeTLS, Data: certgen(t),
+	}, metav1.CreateOptions{}))(t)
+	var all sync.WaitGroup
+	for range 3 {
+		m := must(New(Options{Client: client, Namespace: ns}))(t)
+		all.Go(func() { m.Provide(t.Context()) })
+	}
+	all.Wait()
+	server, ca := secretOf(t, client, ns, ServerSecret), secretOf(t, client, ns, CASecret)
+	m, _ := startLeader(t, Options{Client: client, Namespace: ns})
+	if err := m.Ensure(t.Context(), Client{Namespace: ns, Secret: "envoy-default-eg", Fleet: "default/eg"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := handshake(t, m, secretOf(t, client, ns, "envoy-default-eg").Data); err != nil {
+		t.Error(err)
+	}
+	for _, before := range []*corev1.Secret{server, ca, theirs} {
+		if now := secretOf(t, client, ns, before.Name); !bytes.Equal(now.Data["tls.crt"], before.Data["tls.crt"]) {
+			t.Errorf("Secret %s has another certificate now", before.Name)
+		}
+	}
+}
+
 // TestTwoLeaders has two replicas believe that they lead, while everything rotates.
 func TestTwoLeaders(t *testing.T) {
 	client, ns := cluster(t)

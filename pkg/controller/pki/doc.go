@@ -11,10 +11,14 @@
 //	envoy-gateway-ca  tls.crt, tls.key   the CA that signs
 //	                  next.crt, next.key the CA that will sign, once all trust it
 //	                  ca.crt             every CA that is trusted: the bundle
-//	envoy-gateway     tls.crt, tls.key   the controller's own certificate
+//	envoy-gateway-server
+//	                  tls.crt, tls.key   the controller's own certificate
 //	                  ca.crt             the bundle, to verify proxies
 //	one for a fleet   tls.crt, tls.key   a client certificate whose URI names the fleet
 //	                  ca.crt             the bundle, to verify the controller
+//
+// None has a name that Envoy Gateway's certgen uses: its Secrets are left as they are, so
+// that an upgrade from it that fails can be rolled back.
 //
 // # Rotation
 //
@@ -28,7 +32,7 @@
 // # What is found in place of a Secret
 //
 // A Secret with the label is ours: if it is damaged, of another type or signed by a CA
-// that is not in the bundle, as those of Envoy Gateway's certgen are, it is replaced. A
+// that is not in the bundle, it is replaced. A
 // Secret without the label belongs to somebody else: it is left alone, and what needs
 // the name fails with [ErrForeign] until somebody decides.
 //

@@ -70,6 +70,26 @@ func (m *Manager) Once(ctx context.Context) error {
 	return errors.Join(m.insist(ctx, m.ca), m.insist(ctx, m.server))
 }
 
+// Provide makes what the controller itself needs if nobody has, and returns when it is
+// there or ctx ends. It is for every replica: when a controller takes over from another
+// program, that one leads until this one is ready, which it is not without a certificate.
+func (m *Manager) Provide(ctx context.Context) {
+	for wait := minRetry; ctx.Err() == nil; wait = min(2*wait, maxRetry) {
+		found, err := m.get(ctx, m.server)
+		if err == nil && found == nil {
+			err = m.Once(ctx)
+		}
+		if err == nil {
+			return
+		}
+		m.o.Logger.Error("the controller has no certificate; it is tried again", "secret", m.server, "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
 // insist keeps a Secret once, and tries again if somebody else writes it meanwhile.
 func (m *Manager) insist(ctx context.Context, key types.NamespacedName) error {
 	var err error

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/egctl/egctl/pkg/wellknown"
 )
 
 // leaf says what a certificate is to say.
@@ -23,10 +25,11 @@ type leaf struct {
 // serverLeaf is the controller's own. The names are those under which a proxy may
 // find the Service; Envoy demands the first of them.
 func serverLeaf(namespace, clusterDomain string) leaf {
+	const service = wellknown.Deployment
 	return leaf{
 		dns: []string{
-			ServerSecret, ServerSecret + "." + namespace, ServerSecret + "." + namespace + ".svc",
-			ServerSecret + "." + namespace + ".svc." + clusterDomain,
+			service, service + "." + namespace, service + "." + namespace + ".svc",
+			service + "." + namespace + ".svc." + clusterDomain,
 		},
 		usage: x509.ExtKeyUsageServerAuth,
 	}

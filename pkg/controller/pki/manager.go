@@ -19,8 +19,9 @@ import (
 
 // Names of the Secrets in the controller's namespace.
 const (
-	CASecret     = "envoy-gateway-ca"
-	ServerSecret = "envoy-gateway"
+	CASecret = "envoy-gateway-ca"
+	// ServerSecret is not what Envoy Gateway has: who moves from it may go back.
+	ServerSecret = "envoy-gateway-server"
 )
 
 // LabelKey and LabelValue mark the Secrets that this package may change.

@@ -79,7 +79,10 @@ func (c Client) Plan(ctx context.Context, wanted []*unstructured.Unstructured, p
 			if err != nil {
 				return err
 			}
-			d := Decide(live, w, policy)
+			d, err := c.weigh(ctx, live, Decide(live, w, policy))
+			if err != nil {
+				return err
+			}
 			if d.Action == Create || d.Action == Update {
 				if err := c.apply(ctx, w, metav1.DryRunAll); denied(err) {
 					d = d.refuse("", strings.TrimSpace(err.Error()))

@@ -64,6 +64,8 @@ type Decision struct {
 	Reason string  `json:"reason,omitempty"`
 	// Lost are the fields and versions that an update takes away; see [Missing].
 	Lost []string `json:"lost,omitempty"`
+	// Unused says that no object of the cluster has what is lost.
+	Unused bool `json:"unused,omitempty"`
 	// Risk is what has to be allowed for an update, if something has.
 	Risk Risk `json:"risk,omitempty"`
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/egctl/egctl/pkg/crds"
+	"github.com/egctl/egctl/pkg/install"
 	"github.com/egctl/egctl/pkg/install/crd"
 )
 
@@ -216,6 +217,23 @@ func (c *checker) classes(ctx context.Context) []Result {
 	}
 	if len(out) == 0 {
 		out = append(out, Result{Status: OK, Message: "no GatewayClass yet"})
+	}
+	return out
+}
+
+// unsupported finds objects that would have no effect.
+func (c *checker) unsupported(ctx context.Context) []Result {
+	found, err := install.FindUnsupported(ctx, c.dynamic)
+	if err != nil {
+		return unknown(err)
+	}
+	if len(found) == 0 {
+		return []Result{{Status: OK, Message: "no objects that egctl does not act on"}}
+	}
+	var out []Result
+	for _, u := range found {
+		out = append(out, Result{Status: Warning, Message: "without effect: " + u.String(),
+			Hint: "egctl install, and egctl upgrade from Envoy Gateway, refuse to go on unless --ignore-unsupported has " + u.Kind})
 	}
 	return out
 }

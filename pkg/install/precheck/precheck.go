@@ -81,6 +81,7 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 		{"definitions", c.definitions},
 		{"installations", c.installations},
 		{"classes", c.classes},
+		{"unsupported", c.unsupported},
 		{"load balancers", c.loadBalancers},
 	} {
 		for _, r := range check.run(ctx) {

@@ -75,26 +75,32 @@ func (s *Suite) Charts(t *testing.T, version string) string {
 func (s *Suite) Helm(t *testing.T, module string) string {
 	t.Helper()
 	path, version, _ := strings.Cut(module, "@")
+	return s.program(t, "helm", path+"/cmd/helm", version, "")
+}
+
+// program builds a program of another module, once a version, and returns its path.
+func (s *Suite) program(t *testing.T, name, from, version, ldflags string) string {
+	t.Helper()
 	cache, err := cacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, "helm-"+version)
-	program := filepath.Join(dir, "helm")
+	dir := filepath.Join(cache, name+"-"+version)
+	program := filepath.Join(dir, name)
 	if _, err := os.Stat(program); err == nil {
 		return program
 	}
 	lock := flock.New(dir + ".lock")
 	defer func() { _ = lock.Close() }()
 	if _, err := lock.TryLockContext(t.Context(), 200*time.Millisecond); err != nil {
-		t.Fatal("wait for another process to build helm: ", err)
+		t.Fatalf("wait for another process to build %s: %v", name, err)
 	}
 	if _, err := os.Stat(program); err == nil {
 		return program
 	}
-	t.Logf("building helm %s, which takes minutes the first time", version)
+	t.Logf("building %s %s, which takes minutes the first time", name, version)
 	// Outside of any module: its own requirements hold.
-	cmd := exec.CommandContext(t.Context(), "go", "install", "-trimpath", "-ldflags", "-s -w", path+"/cmd/helm@"+version)
+	cmd := exec.CommandContext(t.Context(), "go", "install", "-trimpath", "-ldflags", "-s -w "+ldflags, from+"@"+version)
 	cmd.Dir = cache
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOBIN="+dir+".half")
 	var said bytes.Buffer
@@ -104,10 +110,10 @@ func (s *Suite) Helm(t *testing.T, module string) string {
 		err = os.MkdirAll(dir, 0o755)
 	}
 	if err == nil {
-		err = os.Rename(filepath.Join(dir+".half", "helm"), program)
+		err = os.Rename(filepath.Join(dir+".half", name), program)
 	}
 	if err != nil {
-		t.Fatalf("build helm %s: %v\n%s", version, err, tail(said.String(), 20))
+		t.Fatalf("build %s %s: %v\n%s", name, version, err, tail(said.String(), 20))
 	}
 	return program
 }

@@ -1,0 +1,118 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/release"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/egctl/egctl/charts"
+)
+
+// isEgctl says whether a chart installs egctl, and not Envoy Gateway, whose chart
+// has the same name and values.
+func isEgctl(c *chart.Chart) bool {
+	return c != nil && c.Metadata != nil && c.Metadata.Home == charts.Home
+}
+
+// moved are the values of an installation of Envoy Gateway as they are for egctl:
+// without those that name Envoy Gateway's own program. It returns what was left out,
+// and what was kept although it may not fit.
+func moved(values map[string]any) (kept map[string]any, notes []string) {
+	kept = copyValues(values)
+	for _, path := range []string{
+		"global.images.envoyGateway.image",
+		"deployment.envoyGateway.image",
+		"config.envoyGateway.provider.kubernetes.shutdownManager.image",
+	} {
+		fields := strings.Split(path, ".")
+		old, ok, _ := unstructured.NestedFieldNoCopy(kept, fields...)
+		if !ok || old == nil || old == "" {
+			continue
+		}
+		unstructured.RemoveNestedField(kept, fields...)
+		notes = append(notes, fmt.Sprintf("value %s (%s) is left out: it names Envoy Gateway's program; --set it again if egctl's image is elsewhere than usual", path, printed(old)))
+	}
+	const proxy = "global.images.envoyProxy.image"
+	if image, _, _ := unstructured.NestedString(kept, strings.Split(proxy, ".")...); image != "" {
+		notes = append(notes, fmt.Sprintf("value %s (%s) is kept: see that it is the Envoy that egctl is made for", proxy, image))
+	}
+	return kept, notes
+}
+
+func printed(v any) string {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return fmt.Sprint(v)
+	}
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, fmt.Sprintf("%s %v", k, m[k]))
+	}
+	return strings.Join(out, ", ")
+}
+
+// stale are the manifests of hooks of a release, by the names of their objects, that
+// the next release does not have. Helm makes what is in a hook and then forgets it.
+func stale(previous, next *release.Release) (map[string]string, error) {
+	now, err := objects(next.Manifest)
+	if err != nil {
+		return nil, fmt.Errorf("read the new manifest: %w", err)
+	}
+	for _, h := range next.Hooks {
+		hooks, err := objects(h.Manifest)
+		if err != nil {
+			return nil, fmt.Errorf("read hook %s: %w", h.Path, err)
+		}
+		maps.Copy(now, hooks)
+	}
+	out := map[string]string{}
+	for _, h := range previous.Hooks {
+		hooks, err := objects(h.Manifest)
+		if err != nil {
+			return nil, fmt.Errorf("read hook %s: %w", h.Path, err)
+		}
+		for name := range hooks {
+			if _, ok := now[name]; !ok {
+				out[name] = h.Manifest
+			}
+		}
+	}
+	return out, nil
+}
+
+// settle ends a move from Envoy Gateway, once egctl runs: hooks' objects go, and
+// objects without effect say so.
+func (i *Installer) settle(ctx context.Context, p *Plan, r *release.Release) error {
+	err := i.remove(p.stale)
+	if len(p.Unsupported) > 0 {
+		err = errors.Join(err, i.disown(ctx, controllerOf(r.Manifest)))
+	}
+	if err != nil {
+		return fmt.Errorf("egctl runs, but not all that Envoy Gateway left behind is settled: %w", err)
+	}
+	return nil
+}
+
+// remove deletes the objects of manifests, by the names that [stale] gives them. That
+// one is gone is no error.
+func (i *Installer) remove(manifests map[string]string) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(manifests)) {
+		found, err := i.helm.KubeClient.Build(strings.NewReader(manifests[name]), false)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("delete %s: %w", name, err))
+			continue
+		}
+		if _, failed := i.helm.KubeClient.Delete(found); len(failed) > 0 {
+			errs = append(errs, fmt.Errorf("delete %s: %w", name, errors.Join(failed...)))
+		}
+	}
+	return errors.Join(errs...)
+}
