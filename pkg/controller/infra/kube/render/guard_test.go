@@ -17,7 +17,7 @@ func TestGuard(t *testing.T) {
 	}
 	const (
 		ca    = "Secret envoy-gateway-ca holds a key of the controller"
-		own   = "Secret envoy-gateway holds a key of the controller"
+		own   = "Secret envoy-gateway-server holds a key of the controller"
 		other = "Secret envoy-shop-web-0a1b2c3d has a name of those that hold keys of other Gateways' proxies"
 	)
 	for _, c := range []struct {
@@ -28,14 +28,14 @@ func TestGuard(t *testing.T) {
 		{name: "a Secret of the user", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: mine}}, {name: envoy-gateway-ca, emptyDir: {}}]}, container: {env: [{name: A, value: envoy-gateway}]}")},
 		{name: "its own certificate", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: envoy-default-eg-e41e7b31}}]}")},
 		{name: "a volume", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: envoy-gateway-ca}}]}"), field: "volumes[3].secret.secretName", want: ca},
-		{name: "in our volume's place", kubernetes: deployment("pod: {volumes: [{name: certs, secret: {secretName: envoy-gateway}}]}"), field: "volumes[0].secret.secretName", want: own},
+		{name: "in our volume's place", kubernetes: deployment("pod: {volumes: [{name: certs, secret: {secretName: envoy-gateway-server}}]}"), field: "volumes[0].secret.secretName", want: own},
 		{name: "another fleet's", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: envoy-shop-web-0a1b2c3d}}]}"), field: "volumes[3].secret.secretName", want: other},
 		{name: "a projected volume", kubernetes: deployment("pod: {volumes: [{name: a, projected: {sources: [{configMap: {name: envoy-gateway}}, {secret: {name: envoy-gateway-ca}}]}}]}"), field: "volumes[3].projected.sources[1].secret.name", want: ca},
-		{name: "a volume of a CSI driver", kubernetes: deployment("pod: {volumes: [{name: a, csi: {driver: x, nodePublishSecretRef: {name: envoy-gateway}}}]}"), field: "volumes[3].csi.nodePublishSecretRef.name", want: own},
+		{name: "a volume of a CSI driver", kubernetes: deployment("pod: {volumes: [{name: a, csi: {driver: x, nodePublishSecretRef: {name: envoy-gateway-server}}}]}"), field: "volumes[3].csi.nodePublishSecretRef.name", want: own},
 		{name: "the environment", kubernetes: deployment("container: {env: [{name: A, valueFrom: {secretKeyRef: {name: envoy-gateway-ca, key: tls.key}}}]}"), field: "containers[0].env[3].valueFrom.secretKeyRef.name", want: ca},
-		{name: "an init container", kubernetes: deployment("initContainers: [{name: a, image: b, envFrom: [{secretRef: {name: envoy-gateway}}]}]"), field: "initContainers[0].envFrom[0].secretRef.name", want: own},
+		{name: "an init container", kubernetes: deployment("initContainers: [{name: a, image: b, envFrom: [{secretRef: {name: envoy-gateway-server}}]}]"), field: "initContainers[0].envFrom[0].secretRef.name", want: own},
 		{name: "an added container", kubernetes: patch("containers: [{name: a, image: b, envFrom: [{secretRef: {name: envoy-gateway-ca}}]}]"), field: "containers[0].envFrom[0].secretRef.name", want: ca},
-		{name: "what the image is pulled with", kubernetes: deployment("pod: {imagePullSecrets: [{name: envoy-gateway}]}"), field: "imagePullSecrets[0].name", want: own},
+		{name: "what the image is pulled with", kubernetes: deployment("pod: {imagePullSecrets: [{name: envoy-gateway-server}]}"), field: "imagePullSecrets[0].name", want: own},
 		{name: "a patched volume", kubernetes: patch("volumes: [{name: a, secret: {secretName: envoy-gateway-ca}}]"), field: "volumes[0].secret.secretName", want: ca},
 		{
 			name: "another kind of patch", kubernetes: deployment("patch: {type: JSONMerge, value: {spec: {template: {spec: {volumes: [{name: a, secret: {secretName: envoy-gateway-ca}}]}}}}}"),
