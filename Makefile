@@ -63,7 +63,7 @@ test: envoy ## Run all tests but conformance, validation and the move from Envoy
 	go test -timeout 20m $(TESTFLAGS) $(PKG)
 ifeq ($(PKG),./...)
 	cd test/cluster && go test -timeout 60m $(TESTFLAGS) ./...
-	$(MAKE) e2e E2E="$(TESTFLAGS) -skip='^TestMoveFromEnvoyGateway$$$$'"
+	$(MAKE) e2e E2E='$(TESTFLAGS) -skip=TestMoveFromEnvoyGateway'
 endif
 
 # CLUSTER are flags, such as --name=mine.
