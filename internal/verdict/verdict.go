@@ -147,7 +147,8 @@ func agree(f finding.Finding, r Refusal) bool {
 		what, _ = strings.CutSuffix(what, "…")
 		return same && strings.HasPrefix(theirs, what)
 	}
-	return strings.HasSuffix(r.Message, f.Message) || strings.HasSuffix(r.Message, withoutValue(f.Message))
+	same := func(message string) bool { return message != "" && strings.HasSuffix(r.Message, message) }
+	return same(f.Message) || same(withoutValue(f.Message))
 }
 
 // within tells whether a field is a part of one of others.

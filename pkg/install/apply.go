@@ -45,10 +45,13 @@ func (i *Installer) Apply(ctx context.Context, p *Plan) (*release.Release, error
 		if err != nil {
 			return r, i.rollback(ctx, p, err)
 		}
-		if p.Takeover {
-			return r, i.settle(ctx, p, r)
+		if !p.Request.Wait {
+			if p.Takeover {
+				i.o.Say("what Envoy Gateway leaves behind is not settled, since nobody waits for egctl to run: do egctl upgrade once more then")
+			}
+			return r, nil
 		}
-		return r, nil
+		return r, i.settle(ctx, p, r)
 	}
 	if on, _ := p.Request.Values["createNamespace"].(bool); !on {
 		if err := i.ensureNamespace(ctx); err != nil {

@@ -74,6 +74,9 @@ func stale(previous, next *release.Release) (map[string]string, error) {
 	}
 	out := map[string]string{}
 	for _, h := range previous.Hooks {
+		if strings.Contains(h.Manifest, "helm.sh/resource-policy") {
+			continue // its author wants it kept
+		}
 		hooks, err := objects(h.Manifest)
 		if err != nil {
 			return nil, fmt.Errorf("read hook %s: %w", h.Path, err)
@@ -88,11 +91,11 @@ func stale(previous, next *release.Release) (map[string]string, error) {
 }
 
 // settle ends a move from Envoy Gateway, once egctl runs: hooks' objects go, and
-// objects without effect say so.
+// objects without effect say so. Each upgrade does what an earlier one could not.
 func (i *Installer) settle(ctx context.Context, p *Plan, r *release.Release) error {
 	err := i.remove(p.stale)
 	if len(p.Unsupported) > 0 {
-		err = errors.Join(err, i.disown(ctx, controllerOf(r.Manifest)))
+		err = errors.Join(err, i.disown(ctx, controllerOf(r.Manifest), p.Previous != nil))
 	}
 	if err != nil {
 		return fmt.Errorf("egctl runs, but not all that Envoy Gateway left behind is settled: %w", err)

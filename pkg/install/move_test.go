@@ -1,6 +1,7 @@
 package install
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -177,5 +178,19 @@ func TestDisowned(t *testing.T) {
 		if !slices.Equal(got, test.want) {
 			t.Errorf("%s: Accepted is %v, want %v", name, got, test.want)
 		}
+	}
+}
+
+// TestUnknownIsRefused: who may not see whether a policy would be lost does not
+// lose it unknowingly.
+func TestUnknownIsRefused(t *testing.T) {
+	p := &Plan{Takeover: true, Unsupported: []Unsupported{{Kind: "SecurityPolicy", Unknown: errors.New("forbidden")}}}
+	err := p.Refusal()
+	if err == nil || !strings.Contains(err.Error(), "SecurityPolicy: cannot tell whether there are any: forbidden") || !strings.Contains(err.Error(), "--ignore-unsupported SecurityPolicy") {
+		t.Errorf("error is %v", err)
+	}
+	p.Request.IgnoreUnsupported = []string{"SecurityPolicy"}
+	if err := p.Refusal(); err != nil {
+		t.Error(err)
 	}
 }

@@ -230,10 +230,7 @@ func (i *Installer) Uninstall(ctx context.Context, r *Removal, timeout time.Dura
 		if err == nil {
 			err = i.remove(made)
 		}
-		if err != nil {
-			return err
-		}
-		if err := i.leftovers(ctx, r); err != nil {
+		if err := errors.Join(err, i.leftovers(ctx, r)); err != nil {
 			return err
 		}
 	}

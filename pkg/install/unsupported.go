@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/config"
@@ -24,6 +26,8 @@ import (
 // extension is a kind of Envoy Gateway's that egctl does not act on.
 type extension struct{ kind, resource string }
 
+const backend = "Backend"
+
 // extensions are in the order of how much it matters.
 func extensions() []extension {
 	return []extension{
@@ -32,7 +36,7 @@ func extensions() []extension {
 		{"ClientTrafficPolicy", "clienttrafficpolicies"},
 		{"EnvoyExtensionPolicy", "envoyextensionpolicies"},
 		{"EnvoyPatchPolicy", "envoypatchpolicies"},
-		{"Backend", "backends"},
+		{backend, "backends"},
 		{"HTTPRouteFilter", "httproutefilters"},
 	}
 }
@@ -56,6 +60,8 @@ type Unsupported struct {
 	Kind string
 	// Objects are their names, namespace/name, in order.
 	Objects []string
+	// Unknown says why there is no telling which there are; nil: they are known.
+	Unknown error
 }
 
 // shown is how many objects of a kind are named.
@@ -63,22 +69,25 @@ const shown = 3
 
 // String is the number of the objects, and the first of them.
 func (u Unsupported) String() string {
+	if u.Unknown != nil {
+		return fmt.Sprintf("%s: cannot tell whether there are any: %v", u.Kind, u.Unknown)
+	}
 	return fmt.Sprintf("%d %s: %s", len(u.Objects), u.Kind, crd.Fields(u.Objects, shown))
 }
 
 // FindUnsupported finds the objects that have no effect with egctl, in all
-// namespaces.
+// namespaces. A kind that may not be listed is among them: nobody knows.
 func FindUnsupported(ctx context.Context, client dynamic.Interface) ([]Unsupported, error) {
 	var out []Unsupported
 	for _, e := range extensions() {
 		items, err := list(ctx, client, e.of())
-		if err != nil {
+		if err != nil && !apierrors.IsForbidden(err) {
 			return nil, err
 		}
-		if len(items) == 0 {
+		if len(items) == 0 && err == nil {
 			continue
 		}
-		u := Unsupported{Kind: e.kind}
+		u := Unsupported{Kind: e.kind, Unknown: err}
 		for _, o := range items {
 			u.Objects = append(u.Objects, o.GetNamespace()+"/"+o.GetName())
 		}
@@ -122,11 +131,7 @@ func (p *Plan) Refusal() error {
 // effect.
 func (i *Installer) withoutEffect(ctx context.Context, p *Plan) error {
 	var err error
-	p.Unsupported, err = FindUnsupported(ctx, i.dynamic)
-	switch {
-	case apierrors.IsForbidden(err):
-		p.Notes = append(p.Notes, fmt.Sprintf("cannot tell whether there are objects that egctl does not act on: %v", err))
-	case err != nil:
+	if p.Unsupported, err = FindUnsupported(ctx, i.dynamic); err != nil {
 		return err
 	}
 	proxies, err := list(ctx, i.dynamic, v1alpha1.GroupVersion.WithResource("envoyproxies"))
@@ -157,24 +162,34 @@ func (i *Installer) withoutEffect(ctx context.Context, p *Plan) error {
 }
 
 // disown has the statuses of objects without effect say so. Envoy Gateway has left
-// there that it accepted them.
-func (i *Installer) disown(ctx context.Context, controller string) error {
+// there that it accepted them. The status of a Backend does not say whose it is:
+// backends says that nobody else's controller can have written it.
+func (i *Installer) disown(ctx context.Context, controller string, backends bool) error {
+	var errs []error
 	for _, e := range extensions() {
+		if e.kind == backend && !backends {
+			continue
+		}
 		items, err := list(ctx, i.dynamic, e.of())
 		if err != nil {
-			return err
+			errs = append(errs, err)
 		}
 		for _, o := range items {
-			if !disowned(&o, controller) {
-				continue
-			}
-			_, err := i.dynamic.Resource(e.of()).Namespace(o.GetNamespace()).UpdateStatus(ctx, &o, metav1.UpdateOptions{FieldManager: crd.FieldManager})
+			objects := i.dynamic.Resource(e.of()).Namespace(o.GetNamespace())
+			err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+				now, err := objects.Get(ctx, o.GetName(), metav1.GetOptions{})
+				if err != nil || !disowned(now, controller) {
+					return err
+				}
+				_, err = objects.UpdateStatus(ctx, now, metav1.UpdateOptions{FieldManager: crd.FieldManager})
+				return err
+			})
 			if err != nil && !apierrors.IsNotFound(err) {
-				return fmt.Errorf("status of %s %s/%s: %w", e.kind, o.GetNamespace(), o.GetName(), err)
+				errs = append(errs, fmt.Errorf("status of %s %s/%s: %w", e.kind, o.GetNamespace(), o.GetName(), err))
 			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // disowned takes back what a controller has said of an object, and says whether
@@ -191,7 +206,7 @@ func disowned(o *unstructured.Unstructured, controller string) bool {
 			c["status"], c["reason"] = string(metav1.ConditionFalse), "Unsupported"
 			c["message"] = "egctl does not act on this kind yet: nothing of it is in force"
 			c["observedGeneration"] = o.GetGeneration()
-			c["lastTransitionTime"] = metav1.Now().UTC().Format(timeFormat)
+			c["lastTransitionTime"] = metav1.Now().UTC().Format(time.RFC3339)
 			changed = true
 		}
 		if changed {
@@ -199,8 +214,7 @@ func disowned(o *unstructured.Unstructured, controller string) bool {
 		}
 	}
 	status, _, _ := unstructured.NestedMap(o.Object, "status")
-	if o.GetKind() == "Backend" {
-		// Its status does not say whose it is.
+	if o.GetKind() == backend {
 		refuse(status)
 	}
 	ancestors, _, _ := unstructured.NestedSlice(status, "ancestors")
@@ -217,9 +231,6 @@ func disowned(o *unstructured.Unstructured, controller string) bool {
 	}
 	return changed
 }
-
-// timeFormat is that of times in statuses.
-const timeFormat = "2006-01-02T15:04:05Z"
 
 // list lists objects of a kind, or none where the kind is not there.
 func list(ctx context.Context, client dynamic.Interface, kind schema.GroupVersionResource) ([]unstructured.Unstructured, error) {

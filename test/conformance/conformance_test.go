@@ -39,9 +39,7 @@ func TestConformance(t *testing.T) {
 					"  parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: "+class+", namespace: "+suite.SystemNamespace+"}"))
 				accepted(t, s)
 				run(t, s, channel, mode.name)
-				if channel == "experimental" {
-					untested(t, s, os.Getenv("EGCTL_CONFORMANCE_RUN"))
-				}
+				untested(t, s, channel, os.Getenv("EGCTL_CONFORMANCE_RUN"))
 			})
 		}
 	}

@@ -101,12 +101,13 @@ func staysProgrammed(t *testing.T, s *suite.Suite, site *suite.Site) (stop func(
 		t.Fatal(err)
 	}
 	var wrong []string
-	done := make(chan struct{})
+	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for e := range w.ResultChan() {
 			g, ok := e.Object.(*gatewayv1.Gateway)
 			if !ok {
+				wrong = append(wrong, fmt.Sprintf("not to be seen: %+v", e.Object))
 				continue
 			}
 			c := meta.FindStatusCondition(g.Status.Conditions, string(gatewayv1.GatewayConditionProgrammed))
@@ -114,9 +115,15 @@ func staysProgrammed(t *testing.T, s *suite.Suite, site *suite.Site) (stop func(
 				wrong = append(wrong, fmt.Sprintf("%+v", c))
 			}
 		}
+		select {
+		case <-stopped:
+		default:
+			wrong = append(wrong, "not to be seen: the watch has ended")
+		}
 	}()
 	return func() {
 		t.Helper()
+		close(stopped)
 		w.Stop()
 		<-done
 		for _, c := range wrong {

@@ -2,8 +2,10 @@ package status
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -88,8 +90,14 @@ func WaitServing(ctx context.Context, o ServingOptions) (*Serving, error) {
 
 // Passing says whether an error of a request may be gone at the next: there was no
 // answer, or the API server says that it cannot give one now. Any other answer, such
-// as that something is forbidden, stays.
+// as that something is forbidden, stays; so do a certificate that is not trusted and
+// a host that there is not.
 func Passing(err error) bool {
+	var untrusted *tls.CertificateVerificationError
+	var unknown *net.DNSError
+	if errors.As(err, &untrusted) || errors.As(err, &unknown) && unknown.IsNotFound {
+		return false
+	}
 	if answer := apierrors.APIStatus(nil); !errors.As(err, &answer) {
 		return true
 	}

@@ -232,6 +232,10 @@ func (c *checker) unsupported(ctx context.Context) []Result {
 	}
 	var out []Result
 	for _, u := range found {
+		if u.Unknown != nil {
+			out = append(out, unknown(u.Unknown)...)
+			continue
+		}
 		out = append(out, Result{Status: Warning, Message: "without effect: " + u.String(),
 			Hint: "egctl install, and egctl upgrade from Envoy Gateway, refuse to go on unless --ignore-unsupported has " + u.Kind})
 	}

@@ -247,11 +247,11 @@ func (w *watcher) failed(err error) {
 	}
 }
 
-// deniedFor says whether listing has failed for good for some time.
+// deniedFor says whether listing has failed for good for some time, and is waited for.
 func (w *watcher) deniedFor(d time.Duration) bool {
 	w.source.mu.Lock()
 	defer w.source.mu.Unlock()
-	return !w.deniedSince.IsZero() && time.Since(w.deniedSince) >= d
+	return !w.synced && !w.deniedSince.IsZero() && time.Since(w.deniedSince) >= d
 }
 
 // essential says that the objects of the place decide what runs at all, and how:

@@ -16,6 +16,10 @@ import (
 // fleetCertificate are the names that [ResourceName] gives.
 var fleetCertificate = regexp.MustCompile(`^envoy-.+-[0-9a-f]{8}$`)
 
+// certgenSecrets are what Envoy Gateway's certgen makes. They stay after a move from
+// it, so that one can go back.
+var certgenSecrets = []string{"envoy-gateway", "envoy"}
+
 // guard refuses a workload in the controller's namespace whose pods would have a
 // key of the controller, of its API access, or of another fleet: with these its
 // author would be everybody. It looks at what is to be applied, whatever field or
@@ -42,6 +46,8 @@ func (c *Config) guard(n Names, workload *unstructured.Unstructured) error {
 		switch {
 		case r.name == pki.CASecret || r.name == pki.ServerSecret:
 			return refuse(r.field, "Secret "+r.name+" holds a key of the controller")
+		case slices.Contains(certgenSecrets, r.name):
+			return refuse(r.field, "Secret "+r.name+" holds a key of Envoy Gateway's controller or proxies")
 		case r.name != n.Resource && fleetCertificate.MatchString(r.name):
 			return refuse(r.field, "Secret "+r.name+" has a name of those that hold keys of other Gateways' proxies")
 		}

@@ -36,6 +36,7 @@ func TestGuard(t *testing.T) {
 		{name: "an init container", kubernetes: deployment("initContainers: [{name: a, image: b, envFrom: [{secretRef: {name: envoy-gateway-server}}]}]"), field: "initContainers[0].envFrom[0].secretRef.name", want: own},
 		{name: "an added container", kubernetes: patch("containers: [{name: a, image: b, envFrom: [{secretRef: {name: envoy-gateway-ca}}]}]"), field: "containers[0].envFrom[0].secretRef.name", want: ca},
 		{name: "what the image is pulled with", kubernetes: deployment("pod: {imagePullSecrets: [{name: envoy-gateway-server}]}"), field: "imagePullSecrets[0].name", want: own},
+		{name: "of Envoy Gateway", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: envoy}}]}"), field: "volumes[3].secret.secretName", want: "Secret envoy holds a key of Envoy Gateway's controller or proxies"},
 		{name: "a patched volume", kubernetes: patch("volumes: [{name: a, secret: {secretName: envoy-gateway-ca}}]"), field: "volumes[0].secret.secretName", want: ca},
 		{
 			name: "another kind of patch", kubernetes: deployment("patch: {type: JSONMerge, value: {spec: {template: {spec: {volumes: [{name: a, secret: {secretName: envoy-gateway-ca}}]}}}}}"),
