@@ -74,6 +74,15 @@ func TestEtcdRestarted(t *testing.T) {
 // catchesUp makes an edit and waits until traffic and status follow.
 func catchesUp(t *testing.T, s *suite.Suite, site *suite.Site) {
 	t.Helper()
+	// Pods reach the API server by a Service, and who keeps that up may wait a minute
+	// before it asks again.
+	suite.Eventually(t, 2*time.Minute, "pods reach the API server", func(ctx context.Context) error {
+		c, err := s.Cluster.DialContext(ctx, "tcp", "10.96.0.1:443")
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	})
 	back := time.Now()
 	s.Apply(t, site.Namespace, suite.RouteManifest("new", site.Gateway, "new.example.com", "backend"))
 	s.Answers(t, 40*time.Second, site.Address, "new.example.com", "/", 200)
