@@ -36,7 +36,7 @@ IMAGE ?= docker.io/egctl/egctl:$(VERSION)
 
 .PHONY: help
 help: ## Say what there is
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/egctl
@@ -87,6 +87,13 @@ e2e: envoy ## Prove on a real Kubernetes what egctl promises (Linux, root); see 
 conformance: envoy ## Run the Gateway API's conformance suite (Linux, root); see test/conformance
 	cd test/conformance && CGO_ENABLED=0 EGCTL_CONFORMANCE_RUN='$(RUN)' VERSION='$(VERSION)' \
 	  go test -timeout 90m -parallel 4 -run 'TestConformance/$(MODE)' $(CONFORMANCE)
+
+# A third of the suite, with something of each kind of route, of listeners and of
+# certificates.
+PART := GRPCRoute|SimpleSameNamespace|Weight|ReferenceGrant|CrossNamespace|ClientCertificate|Misdirected|ListenerSetAllowed|Infrastructure|StaticAddresses|ListenerFilters|Routability|ClusterTrustBundle
+.PHONY: conformance-part
+conformance-part: ## Run a representative part of the conformance suite
+	$(MAKE) conformance MODE=experimental-default RUN='$(PART)'
 
 # VALIDATION are flags of go test, such as -v or -update.
 .PHONY: validation
