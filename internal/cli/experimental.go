@@ -21,7 +21,7 @@ func newExperimental(s Streams, version string) *cobra.Command {
 	cmd.AddCommand(
 		newInstall(s, version, "envoy-gateway"),
 		newUninstall(s),
-		newPrecheck(s),
+		newPrecheck(s, version),
 		newLegacyStatus(s),
 	)
 	return cmd

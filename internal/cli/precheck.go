@@ -5,20 +5,22 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/egctl/egctl/charts"
 	"github.com/egctl/egctl/pkg/install"
 	"github.com/egctl/egctl/pkg/install/precheck"
 )
 
 type precheckOptions struct {
 	kubeOptions
+	version    string
 	Controller string
 	SkipCRDs   bool
 	FailOn     string
 	Output     string
 }
 
-func newPrecheck(s Streams) *cobra.Command {
-	o := &precheckOptions{kubeOptions: newKubeOptions(s)}
+func newPrecheck(s Streams, version string) *cobra.Command {
+	o := &precheckOptions{kubeOptions: newKubeOptions(s), version: version}
 	namespace := install.Namespace
 	o.Kube.Namespace = &namespace
 	cmd := &cobra.Command{
@@ -63,7 +65,7 @@ func (o *precheckOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	results, err := precheck.Run(ctx, precheck.Options{Config: config, Namespace: *o.Kube.Namespace, Controller: o.Controller, SkipCRDs: o.SkipCRDs})
+	results, err := precheck.Run(ctx, precheck.Options{Config: config, Namespace: *o.Kube.Namespace, Controller: o.Controller, Image: charts.Image(o.version), SkipCRDs: o.SkipCRDs})
 	if err != nil {
 		return err
 	}

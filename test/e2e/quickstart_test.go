@@ -34,6 +34,9 @@ func TestQuickstart(t *testing.T) {
 			if out := run("status", "tree", "gateway/eg", "-n", namespace); !strings.Contains(out, "httproute/"+namespace+"/backend") {
 				t.Errorf("the tree is\n%s", out)
 			}
+			if out := run("x", "precheck"); !strings.Contains(out, "this one is installed") || strings.Contains(out, "WARNING") {
+				t.Errorf("precheck says\n%s", out)
+			}
 			if out := run("x", "status", "all", "-n", namespace); !strings.Contains(out, "httproute/backend") {
 				t.Errorf("x status says\n%s", out)
 			}

@@ -35,7 +35,7 @@ func hint(c Condition) string {
 	case "NoMatchingListenerHostname":
 		return "no hostname of the route is within the listener's hostname"
 	case "BackendNotFound":
-		return "create the Service or Backend, or correct its name and namespace"
+		return "create the Service, or correct its name and namespace"
 	case "InvalidKind":
 		return "the reference names a kind that cannot be used there"
 	case "PortNotFound", "PortNotSpecified":

@@ -165,6 +165,9 @@ func (c *checker) installations(ctx context.Context) []Result {
 		r := Result{Status: Warning, Message: fmt.Sprintf("there is one in namespace %s: %s", d.Namespace, image)}
 		release := d.Annotations["meta.helm.sh/release-name"]
 		switch {
+		case release != "" && d.Namespace == c.Namespace && image == c.Image:
+			c.installed = true
+			r.Status, r.Message = OK, fmt.Sprintf("this one is installed, in namespace %s: %s", d.Namespace, image)
 		case release == "":
 			r.Hint = "Helm did not install it: delete it before you install, or install into another namespace with a controllerName of its own"
 		case d.Namespace == c.Namespace:
@@ -205,7 +208,9 @@ func (c *checker) classes(ctx context.Context) []Result {
 		}
 	}
 	var out []Result
-	if len(accepted) > 0 {
+	if len(accepted) > 0 && c.installed {
+		out = append(out, Result{Status: OK, Message: "the controller has accepted GatewayClass " + strings.Join(accepted, ", ")})
+	} else if len(accepted) > 0 {
 		out = append(out, Result{Status: Warning, Message: fmt.Sprintf("a controller has accepted GatewayClass %s, of %s", strings.Join(accepted, ", "), c.Controller),
 			Hint: "two controllers of one name undo each other's work: if one still runs, give this one another config.envoyGateway.gateway.controllerName"})
 	}

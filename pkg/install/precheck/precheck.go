@@ -42,6 +42,8 @@ type Options struct {
 	Namespace string
 	// Controller is the controllerName; empty: the chart's.
 	Controller string
+	// Image is the controller's that would be installed; empty: it is not known.
+	Image string
 	// SkipCRDs leaves out what only CustomResourceDefinitions need.
 	SkipCRDs bool
 }
@@ -51,6 +53,8 @@ type checker struct {
 	client  kubernetes.Interface
 	dynamic dynamic.Interface
 	crds    crd.Client
+	// installed says that what would be installed already is.
+	installed bool
 }
 
 // Run makes all checks. It is an error if the cluster does not answer; that a
