@@ -171,7 +171,8 @@ func (i *Installer) disown(ctx context.Context, controller string, backends bool
 			continue
 		}
 		items, err := list(ctx, i.dynamic, e.of())
-		if err != nil {
+		// Who may not see them was told so by the plan, and cannot do anything here.
+		if err != nil && !apierrors.IsForbidden(err) {
 			errs = append(errs, err)
 		}
 		for _, o := range items {

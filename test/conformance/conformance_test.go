@@ -70,7 +70,7 @@ func run(t *testing.T, s *suite.Suite, channel, mode string) {
 			t.Fatal(err)
 		}
 	} else {
-		pattern += "/" + chosen
+		pattern += "/(" + chosen + ")" // or the test program would take each part for a whole pattern
 	}
 	deadline, ok := t.Deadline()
 	if !ok {
