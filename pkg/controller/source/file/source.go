@@ -74,9 +74,10 @@ type verdict struct {
 }
 
 type entry struct {
+	// object is in force: what was read, or a copy of that with its generation.
 	object store.Object
-	doc    *manifest.Document // nil for completions
-	file   string
+	read   store.Object
+	file   string // empty for completions
 }
 
 // New returns a source that has read nothing yet.
@@ -194,7 +195,7 @@ func (s *Source) reconcile() []store.Change {
 			case d.Object != nil:
 				_, again := next[d.Key]
 				repeated = repeated || again
-				next[d.Key] = entry{d.Object, d, name}
+				next[d.Key] = entry{object: d.Object, read: d.Object, file: name}
 			}
 		}
 		if nameless {
@@ -214,7 +215,7 @@ func (s *Source) reconcile() []store.Change {
 		var added []store.Object
 		added, notes = s.o.Complete(objects)
 		for _, o := range added {
-			next[store.KeyOf(o)] = entry{object: o}
+			next[store.KeyOf(o)] = entry{object: o, read: o}
 		}
 	}
 	changes := s.differences(next)
@@ -239,11 +240,11 @@ func (s *Source) differences(next map[store.Key]entry) []store.Change {
 		case !ok:
 			changes = append(changes, store.Change{Key: k, Object: e.object})
 		case old.object == e.object:
+		case old.read == e.read:
+			next[k] = old
 		default:
 			generation := old.object.GetGeneration()
-			if e.object.GetGeneration() != 0 { // it was in force before, and readers may still have it
-				e.object = e.object.DeepCopyObject().(store.Object)
-			}
+			e.object = e.read.DeepCopyObject().(store.Object) // readers may have what was read
 			e.object.SetGeneration(generation)
 			if equality.Semantic.DeepEqual(old.object, e.object) {
 				e.object = old.object
