@@ -14,11 +14,11 @@ import (
 	"github.com/egctl/egctl/test/e2e/suite"
 )
 
-// TestCertificatesReplaced replaces the certificate of a Gateway's proxies again and
-// again, as who fears that it was stolen does: by taking its Secret away. No request
-// is lost, edits arrive all the time, and a proxy connects with the last one.
+// TestCertificatesReplaced takes the Secret of a Gateway's proxies away, again and
+// again, and then all of them, the CA included, which is how certificates are revoked
+// (docs/operations.md). There are others at once and no request is lost; edits arrive
+// all along, or once the kubelet has brought the new CA, and Envoy starts with it.
 func TestCertificatesReplaced(t *testing.T) {
-	t.Parallel()
 	s := shared.Get(t)
 	s.Installed(t, suite.Defaults)
 	site := s.Site(t, suite.SiteOptions{})
@@ -38,8 +38,9 @@ func TestCertificatesReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	load := s.StartLoad(t, suite.LoadOptions{Address: site.Address, Hosts: []string{site.Host}, NewConnections: true})
-	for n := range 5 {
-		s.Run(t, "kubectl", "delete", "secret", "-n", site.Proxies, site.Resource)
+	replaced := func(remove ...string) {
+		t.Helper()
+		s.Run(t, "kubectl", append([]string{"delete", "secret", "-n", site.Proxies}, remove...)...)
 		suite.Eventually(t, 20*time.Second, "another certificate", func(ctx context.Context) error {
 			next, err := certificate(ctx)
 			if err == nil && bytes.Equal(next, current) {
@@ -50,24 +51,34 @@ func TestCertificatesReplaced(t *testing.T) {
 			}
 			return err
 		})
+	}
+	for n := range 5 {
+		replaced(site.Resource)
 		host := fmt.Sprintf("edit-%d.example.com", n)
 		s.Apply(t, site.Namespace, suite.RouteManifest(fmt.Sprintf("edit-%d", n), site.Gateway, host, "backend"))
 		s.Answers(t, 20*time.Second, site.Address, host, "/", 200)
 		time.Sleep(2 * time.Second)
 	}
+	replaced("-l", "control-plane=envoy-gateway")
 	// The kubelet looks at Secrets about once a minute.
-	suite.Eventually(t, 3*time.Minute, "the proxy has the last certificate", func(context.Context) error {
+	suite.Eventually(t, 3*time.Minute, "the proxy has the last certificate", func(ctx context.Context) error {
+		last, err := certificate(ctx)
+		if err != nil {
+			return err
+		}
 		for _, pid := range processesOf(t, &pods[0], "envoy") {
 			mounted, err := os.ReadFile(fmt.Sprintf("/proc/%d/root/certs/tls.crt", pid))
 			if err != nil {
 				return err
 			}
-			if !bytes.Equal(mounted, current) {
+			if !bytes.Equal(mounted, last) {
 				return errors.New("it has another one")
 			}
 		}
 		return nil
 	})
+	s.Apply(t, site.Namespace, suite.RouteManifest("revoked", site.Gateway, "revoked.example.com", "backend"))
+	s.Answers(t, 30*time.Second, site.Address, "revoked.example.com", "/", 200)
 	load.Stop(t)
 
 	kill(t, &pods[0], "envoy")
