@@ -36,6 +36,14 @@ func (i Issue) Hint() string { return hint(i.Condition) }
 
 // short is the issue in a few words.
 func (i Issue) short() string {
+	s := i.words()
+	if i.On != "" {
+		s = i.On + ": " + s
+	}
+	return s
+}
+
+func (i Issue) words() string {
 	s := i.Type
 	switch {
 	case polarityOf(i.Type) == alwaysBad: // the rest says the opposite
@@ -44,10 +52,24 @@ func (i Issue) short() string {
 	case i.Reason != i.Type:
 		s += " (" + i.Reason + ")"
 	}
-	if i.On != "" {
-		s = i.On + ": " + s
-	}
 	return s
+}
+
+// noteLength is how many characters of a message are shown in a table.
+const noteLength = 100
+
+// note is what a table says of the issue: the beginning of the message if a column has
+// the rest.
+func (i Issue) note() string {
+	if !i.Shown {
+		return i.words()
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(i.Message), "\n")
+	line = strings.TrimSuffix(strings.TrimSpace(line), ".")
+	if r := []rune(line); len(r) > noteLength {
+		line = strings.TrimRight(string(r[:noteLength-1]), " ,;:") + "…"
+	}
+	return line
 }
 
 // polarity is which status of a condition is good.
