@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -46,6 +47,8 @@ func (i Issue) short() string {
 func (i Issue) words() string {
 	s := i.Type
 	switch {
+	case i.Type == existence:
+		s = strings.TrimSuffix(i.Message, ".")
 	case polarityOf(i.Type) == alwaysBad: // the rest says the opposite
 	case i.Status != "True":
 		s += "=" + i.Status + " (" + i.Reason + ")"
@@ -144,7 +147,7 @@ func silence(on, message string) Issue {
 }
 
 // review finds all that is not fine about an object.
-func review(f Family, o *Object) []Issue {
+func review(f Family, o *Object, gone Gone) []Issue {
 	generation := o.Metadata.Generation
 	switch f {
 	case Class:
@@ -155,7 +158,9 @@ func review(f Family, o *Object) []Issue {
 		return found
 	case Gateway, ListenerSet:
 		found := issues("", o.Status.Conditions, generation, "Accepted", "Programmed")
-		if len(o.Status.Conditions) == 0 {
+		if p := o.Spec.ParentRef; p != nil && gone[p.key("Gateway", o.Metadata.Namespace)] && !decided(o.Status.Conditions) {
+			found = []Issue{p.missing(o, "")}
+		} else if len(o.Status.Conditions) == 0 {
 			found = append(found, silence("", "No controller has answered for it."))
 		}
 		for i := range o.Status.Listeners {
@@ -166,7 +171,11 @@ func review(f Family, o *Object) []Issue {
 	case Route:
 		var found []Issue
 		for _, ref := range o.Spec.ParentRefs {
-			if !answered(o, ref) {
+			switch {
+			case answered(o, ref): // by now it is there, whatever was seen before
+			case gone[ref.key("Gateway", o.Metadata.Namespace)]:
+				found = append(found, ref.missing(o, ref.text("Gateway", o.Metadata.Namespace)))
+			default:
 				found = append(found, silence(ref.text("Gateway", o.Metadata.Namespace),
 					"No controller has answered: the parent does not exist, or its class is nobody's."))
 			}
@@ -192,6 +201,12 @@ func review(f Family, o *Object) []Issue {
 	default:
 		return issues("", o.Status.Conditions, generation, "Accepted")
 	}
+}
+
+// decided says that a controller has written one of the conditions: the API server's
+// defaults are all unknown.
+func decided(list []Condition) bool {
+	return slices.ContainsFunc(list, func(c Condition) bool { return c.Status != "Unknown" })
 }
 
 func answered(o *Object, ref Ref) bool {

@@ -31,6 +31,8 @@ type TableOptions struct {
 	// AllNamespaces adds a column with the namespace, Kinds the kind before the name,
 	// Wide more columns.
 	AllNamespaces, Kinds, Wide bool
+	// Gone are objects that do not exist.
+	Gone Gone
 	// Now is what ages are counted to.
 	Now time.Time
 }
@@ -92,7 +94,7 @@ func columns(r Resource, o TableOptions) []string {
 
 // NewRow judges one object.
 func NewRow(r Resource, ob *Object, o TableOptions) Row {
-	row := Row{Object: ob, Issues: review(r.Family, ob), Cells: make([]string, 0, 12)}
+	row := Row{Object: ob, Issues: review(r.Family, ob, o.Gone), Cells: make([]string, 0, 12)}
 	row.Verdict = worst(row.Issues)
 	if o.AllNamespaces && r.Namespaced {
 		row.Cells = append(row.Cells, ob.Metadata.Namespace)
