@@ -168,6 +168,12 @@ func (o *releaseOptions) notes(p *install.Plan) {
 	for _, n := range p.Notes {
 		o.say("note: " + n)
 	}
+	if len(p.Ignored) > 0 {
+		o.say("WARNING: the controller will ignore a part of its configuration in the values:")
+		for _, f := range p.Ignored {
+			o.say("  ! " + f)
+		}
+	}
 	if len(p.Unsupported) == 0 {
 		return
 	}
