@@ -71,7 +71,7 @@ func (o *upgradeOptions) Run(ctx context.Context) error {
 		before.Name, before.Version, plan.Chart, plan.Version))
 	if len(plan.CRDs) > 0 {
 		o.say("CustomResourceDefinitions:")
-		o.crds(plan.CRDs)
+		o.crds(plan)
 	}
 	o.notes(plan)
 	if err := plan.Refusal(); err != nil && !o.DryRun {
