@@ -105,6 +105,9 @@ func (o *releaseOptions) validate() error {
 }
 
 func (o *releaseOptions) installer() (*install.Installer, error) {
+	if _, err := o.config(); err != nil {
+		return nil, err
+	}
 	options := install.Options{
 		Getter: o.Kube, Namespace: *o.Kube.Namespace, Driver: o.Getenv("HELM_DRIVER"), Say: o.say, State: o.state,
 	}
@@ -137,9 +140,13 @@ func (o *releaseOptions) request() (install.Request, error) {
 
 // crds tells what becomes of CustomResourceDefinitions: those that change one by
 // one, the rest as a number.
-func (o *releaseOptions) crds(decisions []crd.Decision) {
+// Those that are not of the Gateway API have the version of their chart.
+func (o *releaseOptions) crds(p *install.Plan) {
 	same := 0
-	for _, d := range decisions {
+	for _, d := range p.CRDs {
+		if d.Wanted == (crd.Release{}) {
+			d.Wanted.Version = p.Version
+		}
 		switch d.Action {
 		case crd.Same:
 			same++
@@ -167,6 +174,12 @@ func (o *releaseOptions) crds(decisions []crd.Decision) {
 func (o *releaseOptions) notes(p *install.Plan) {
 	for _, n := range p.Notes {
 		o.say("note: " + n)
+	}
+	if len(p.Ignored) > 0 {
+		o.say("WARNING: the controller will ignore a part of its configuration in the values:")
+		for _, f := range p.Ignored {
+			o.say("  ! " + f)
+		}
 	}
 	if len(p.Unsupported) == 0 {
 		return
@@ -238,7 +251,7 @@ func (o *installOptions) Run(ctx context.Context) error {
 	o.say(fmt.Sprintf("chart %s %s, release %s, namespace %s", plan.Chart, plan.Version, plan.Request.Name, *o.Kube.Namespace))
 	if len(plan.CRDs) > 0 {
 		o.say("CustomResourceDefinitions:")
-		o.crds(plan.CRDs)
+		o.crds(plan)
 	}
 	o.notes(plan)
 	if o.DryRun {

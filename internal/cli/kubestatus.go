@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/egctl/egctl/api/v1alpha1"
 	"github.com/egctl/egctl/pkg/inspect/status"
 )
 
@@ -31,6 +32,7 @@ type statusOptions struct {
 
 	goal status.Goal
 	path string // of -o jsonpath=
+	gone status.Gone
 	now  func() time.Time
 }
 
@@ -160,11 +162,7 @@ func (o *statusOptions) query() (status.Query, error) {
 }
 
 // resources are those of the kinds that were asked for.
-func (o *statusOptions) resources(ctx context.Context, client *status.Client) ([]status.Resource, error) {
-	served, err := client.Resources(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (o *statusOptions) resources(served []status.Resource) ([]status.Resource, error) {
 	if len(served) == 0 {
 		return nil, errors.New("the cluster has no Gateway API: its CRDs are not installed")
 	}
@@ -196,7 +194,11 @@ func (o *statusOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resources, err := o.resources(ctx, client)
+	served, err := client.Resources(ctx)
+	if err != nil {
+		return err
+	}
+	resources, err := o.resources(served)
 	if err != nil {
 		return err
 	}
@@ -207,10 +209,16 @@ func (o *statusOptions) Run(ctx context.Context) error {
 	for _, d := range world.Denied {
 		fmt.Fprintf(o.Err, "note: %v\n", d)
 	}
+	if err := o.unattended(ctx, client, served, world); err != nil {
+		return err
+	}
 	if o.Wait != "" {
 		if err := o.wait(ctx, client, world, q); err != nil {
 			return err
 		}
+	}
+	if o.gone, err = client.FindGone(ctx, served, world, nil); err != nil {
+		return err
 	}
 	tables := o.tables(world)
 	if err := o.missing(tables, q); err != nil {
@@ -226,6 +234,18 @@ func (o *statusOptions) Run(ctx context.Context) error {
 		return o.watch(ctx, client, world, q)
 	}
 	return o.verdict(tables)
+}
+
+// unattended says so where statuses are those of a controller that is gone.
+func (o *statusOptions) unattended(ctx context.Context, client *status.Client, served []status.Resource, w *status.World) error {
+	if o.Output == "name" {
+		return nil // shows no status
+	}
+	alone, err := client.Unattended(ctx, served, w, o.now())
+	if alone {
+		fmt.Fprintf(o.Err, "note: no controller %s is seen in the cluster: statuses that it wrote are what it left behind, and nothing keeps them true; egctl install brings one\n", v1alpha1.GatewayControllerName)
+	}
+	return err
 }
 
 // wait waits for the goal; what is missing is narrated.

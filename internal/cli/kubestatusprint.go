@@ -17,7 +17,7 @@ import (
 func (o *statusOptions) several(w *status.World) bool { return len(w.Resources) > 1 }
 
 func (o *statusOptions) tableOptions(w *status.World) status.TableOptions {
-	return status.TableOptions{AllNamespaces: o.AllNamespaces, Kinds: o.several(w), Wide: o.Output == "wide", Now: o.now()}
+	return status.TableOptions{AllNamespaces: o.AllNamespaces, Kinds: o.several(w), Wide: o.Output == "wide", Gone: o.gone, Now: o.now()}
 }
 
 // tables are those that are not empty.
@@ -149,11 +149,17 @@ func (o *statusOptions) tree(ctx context.Context, client *status.Client, q statu
 		}
 		fmt.Fprintf(o.Err, "note: what is outside of namespace %s is left out\n", q.Namespace)
 	}
-	options := status.TreeOptions{Namespace: q.Namespace, Names: q.Names}
+	options := status.TreeOptions{Namespace: q.Namespace, Names: q.Names, Within: everywhere.Namespace}
 	if options.Endpoints, err = client.Endpoints(ctx, everywhere.Namespace); status.Unavailable(err) {
 		fmt.Fprintf(o.Err, "note: %v\n", err)
 		options.NoEndpoints = true
 	} else if err != nil {
+		return err
+	}
+	if options.NoEndpoints {
+		options.Endpoints = nil
+	}
+	if options.Gone, err = client.FindGone(ctx, served, world, options.Endpoints); err != nil {
 		return err
 	}
 	roots := status.NewTree(world, options)

@@ -66,7 +66,11 @@ func (o *legacyStatusOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resources, err := o.resources(ctx, client)
+	served, err := client.Resources(ctx)
+	if err != nil {
+		return err
+	}
+	resources, err := o.resources(served)
 	if err != nil {
 		return err
 	}

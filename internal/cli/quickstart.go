@@ -89,6 +89,9 @@ func (o *quickstartOptions) Run(ctx context.Context) error {
 	case o.Local:
 		return o.local(ctx)
 	}
+	if _, err := o.kube.config(); err != nil {
+		return err
+	}
 	namespace, err := o.kube.namespace()
 	if err != nil {
 		return err

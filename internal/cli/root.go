@@ -26,6 +26,7 @@ func Run(ctx context.Context, s Streams, version string, args []string) int {
 		args = args[1:]
 	}
 	root.SetArgs(args)
+	strictCompletion(root, args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
@@ -108,6 +109,7 @@ threshold of --fail-on.`,
 		root.AddCommand(newPluginCompletion())
 	}
 	root.SetHelpCommand(newHelp())
+	root.SetUsageFunc(usage)
 	group(root)
 	rename(root, name)
 	return root
@@ -173,6 +175,28 @@ func newHelp() *cobra.Command {
 			about.InitDefaultHelpFlag()
 			return about.Help()
 		},
+	}
+}
+
+// strictCompletion makes cobra's completion command fail for a shell that it does not
+// know: a script that goes by the exit code would install its help.
+func strictCompletion(root *cobra.Command, args []string) {
+	root.InitDefaultCompletionCmd(args...)
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" || c.Runnable() {
+			continue
+		}
+		var shells []string
+		for _, s := range c.Commands() {
+			shells = append(shells, s.Name())
+		}
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return usagef("%q is none of the shells %s", args[0], strings.Join(shells, ", "))
+		}
 	}
 }
 

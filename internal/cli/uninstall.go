@@ -75,6 +75,9 @@ func (o *uninstallOptions) Validate() error {
 
 func (o *uninstallOptions) Run(ctx context.Context) error {
 	defer o.done()
+	if _, err := o.config(); err != nil {
+		return err
+	}
 	i, err := install.New(install.Options{
 		Getter: o.Kube, Namespace: *o.Kube.Namespace, Driver: o.Getenv("HELM_DRIVER"), Say: o.say, State: o.state,
 	})

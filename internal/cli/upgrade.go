@@ -71,7 +71,7 @@ func (o *upgradeOptions) Run(ctx context.Context) error {
 		before.Name, before.Version, plan.Chart, plan.Version))
 	if len(plan.CRDs) > 0 {
 		o.say("CustomResourceDefinitions:")
-		o.crds(plan.CRDs)
+		o.crds(plan)
 	}
 	o.notes(plan)
 	if err := plan.Refusal(); err != nil && !o.DryRun {
@@ -86,11 +86,17 @@ func (o *upgradeOptions) Run(ctx context.Context) error {
 	if err := install.WriteChanges(w, plan.Changes); err != nil {
 		return err
 	}
-	if len(plan.Changes) == 0 && !o.OnlyCRDs {
+	switch {
+	case plan.Same:
+		o.say(fmt.Sprintf("nothing to do: revision %d has this chart and these values already", plan.Previous.Version))
+	case len(plan.Changes) == 0 && !o.OnlyCRDs:
 		o.say("no object of the release changes")
 	}
 	if o.DryRun {
 		return plan.Refusal()
+	}
+	if plan.Same {
+		return nil
 	}
 	if !o.Yes {
 		if err := o.confirm("Upgrade?"); err != nil {
@@ -100,10 +106,20 @@ func (o *upgradeOptions) Run(ctx context.Context) error {
 	if _, err := i.Apply(ctx, plan); err != nil {
 		return err
 	}
-	if o.Wait && !o.OnlyCRDs {
-		o.say("upgraded, and running")
-	} else {
-		o.say("upgraded")
-	}
+	o.say(upgraded(plan))
 	return nil
+}
+
+// upgraded says what is known to be the case after an upgrade.
+func upgraded(p *install.Plan) string {
+	switch {
+	case p.Request.OnlyCRDs || !p.Request.Wait:
+		return "upgraded"
+	case p.Restarts():
+		return "upgraded, and running"
+	case p.Reconfigures():
+		return "upgraded; nothing had to restart: the controller that runs takes up its new configuration when the kubelet hands it over, within a minute or two, and its log says so"
+	default:
+		return "upgraded; nothing had to restart"
+	}
 }

@@ -51,7 +51,11 @@ func command(b *bytes.Buffer, c *cobra.Command) {
 		fmt.Fprintf(b, "\n```sh\n%s\n```\n", outdent(c.Example))
 	}
 	if flags := c.NonInheritedFlags(); flags.HasAvailableFlags() {
-		fmt.Fprintf(b, "\n```\n%s```\n", flags.FlagUsages())
+		own, connection := cli.SplitFlags(flags)
+		fmt.Fprintf(b, "\n```\n%s```\n", own.FlagUsages())
+		if connection.HasFlags() {
+			fmt.Fprintf(b, "\nConnection flags:\n\n```\n%s```\n", connection.FlagUsages())
+		}
 	}
 	for i, sub := range c.Commands() {
 		if i == 0 {

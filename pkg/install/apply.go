@@ -112,8 +112,8 @@ func (i *Installer) rollback(ctx context.Context, p *Plan, cause error) error {
 	if p.Previous.Info == nil || p.Previous.Info.Status != release.StatusDeployed {
 		return fmt.Errorf("%w; there is no working revision to go back to", cause)
 	}
-	i.o.Say(fmt.Sprintf("failed: %v", cause))
-	i.o.State(fmt.Sprintf("rolling back to revision %d", p.Previous.Version))
+	// What has failed is said once, at the end, where it is looked for.
+	i.o.Say(fmt.Sprintf("it does not work: going back to revision %d", p.Previous.Version))
 	// The user's Ctrl-C ends the upgrade, not the way back from it.
 	ctx = context.WithoutCancel(ctx)
 	back := action.NewRollback(i.helm)
@@ -126,5 +126,5 @@ func (i *Installer) rollback(ctx context.Context, p *Plan, cause error) error {
 			return errors.Join(cause, fmt.Errorf("rolled back to revision %d, which does not run either: %w", p.Previous.Version, err))
 		}
 	}
-	return fmt.Errorf("%w; rolled back to revision %d (CustomResourceDefinitions stay as they are)", cause, p.Previous.Version)
+	return fmt.Errorf("%w\n  It was rolled back to revision %d; CustomResourceDefinitions stay as they are", cause, p.Previous.Version)
 }

@@ -162,6 +162,36 @@ func TestLifeOfAnInstallation(t *testing.T) {
 		t.Errorf("a second installation: %v", err)
 	}
 
+	// The same once more is nothing to do, unless something is missing.
+	upgrade := func(values map[string]any) *install.Plan {
+		t.Helper()
+		plan, err := w.installer.PlanUpgrade(w.ctx, install.Request{Chart: install.Chart{Program: "v0.9.0"}, Values: values, Wait: true, Timeout: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan
+	}
+	if plan := upgrade(nil); !plan.Same {
+		t.Errorf("nothing changes, but %+v", plan.Changes)
+	}
+	if plan := upgrade(w.request().Values); !plan.Same {
+		t.Errorf("the same values, but %+v", plan.Changes)
+	}
+	if err := w.client.CoreV1().Services(w.namespace).Delete(w.ctx, "envoy-gateway", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if plan := upgrade(nil); plan.Same || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "ervice") {
+		t.Errorf("the Service is gone, and nothing is said of it: %q", plan.Notes)
+	}
+	// A misspelt field is named, and a configuration restarts nothing.
+	configured := upgrade(map[string]any{"config": map[string]any{"envoyGateway": map[string]any{"gateway": map[string]any{"controlerName": "x"}}}})
+	if len(configured.Ignored) != 1 || !strings.HasPrefix(configured.Ignored[0], "config.envoyGateway.gateway.controlerName: ") {
+		t.Errorf("%q", configured.Ignored)
+	}
+	if configured.Same || configured.Restarts() || !configured.Reconfigures() {
+		t.Errorf("same %t, restarts %t, reconfigures %t", configured.Same, configured.Restarts(), configured.Reconfigures())
+	}
+
 	// Values of before still hold.
 	plan, err := w.installer.PlanUpgrade(w.ctx, install.Request{Chart: install.Chart{Program: "v0.9.1"}, Wait: true, Timeout: time.Minute,
 		Values: map[string]any{"deployment": map[string]any{"replicas": 2}}})
@@ -190,7 +220,15 @@ func TestLifeOfAnInstallation(t *testing.T) {
 	}
 	_, err = w.installer.Apply(w.ctx, plan)
 	if err == nil || !strings.Contains(err.Error(), "nowhere.invalid/nothing:v1") || !strings.Contains(err.Error(), "rolled back to revision 2") {
+		t.Fatalf("a broken upgrade: %v", err)
+	}
+	// The reason comes before what follows from it, and is not said before the end.
+	reason, rest := strings.Index(err.Error(), "ImagePull"), strings.Index(err.Error(), "deployment envoy-gateway")
+	if reason < 0 || rest < reason {
 		t.Errorf("a broken upgrade: %v", err)
+	}
+	if slices.ContainsFunc(w.said, func(s string) bool { return strings.Contains(s, "nowhere.invalid") }) {
+		t.Errorf("said twice: %q", w.said)
 	}
 	d, err = w.client.AppsV1().Deployments(w.namespace).Get(w.ctx, "envoy-gateway", metav1.GetOptions{})
 	if err != nil || d.Spec.Template.Spec.Containers[0].Image != standIn || d.Status.AvailableReplicas != 2 {

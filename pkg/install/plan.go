@@ -1,7 +1,9 @@
 package install
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/release"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/egctl/egctl/pkg/crds"
@@ -60,8 +63,14 @@ type Plan struct {
 	Takeover bool
 	// Unsupported are objects that will have no effect.
 	Unsupported []Unsupported
+	// Ignored are the fields of the controller's configuration that it will not act on, and
+	// why: what is misspelt, and what it does not do yet.
+	Ignored []string
 	// Notes say what else will not be as before, or not as the values have it.
 	Notes []string
+	// Same says that an upgrade has nothing to do: chart, values, objects and
+	// CustomResourceDefinitions are those of the revision before, which was deployed well.
+	Same bool
 
 	wanted []*unstructured.Unstructured
 	// values are those that Helm is given, and reset says that they are all.
@@ -69,6 +78,22 @@ type Plan struct {
 	reset  bool
 	// stale are manifests of what the release before leaves behind.
 	stale map[string]string
+}
+
+// Restarts says whether an upgrade makes new pods: the pod template of a workload changes,
+// or how many there are.
+func (p *Plan) Restarts() bool {
+	return p.Takeover || slices.ContainsFunc(p.Changes, func(c Change) bool {
+		kind, _, _ := strings.Cut(c.Object, " ")
+		return kind == "Deployment" || kind == "DaemonSet" || kind == "StatefulSet"
+	})
+}
+
+// Reconfigures says whether an upgrade changes the controller's configuration.
+func (p *Plan) Reconfigures() bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool {
+		return slices.ContainsFunc(c.Fields, func(f FieldChange) bool { return strings.Contains(f.Path, configurationKey) })
+	})
 }
 
 // Refused are the decisions that stand in the way.
@@ -165,10 +190,66 @@ func (i *Installer) PlanUpgrade(ctx context.Context, r Request) (*Plan, error) {
 			p.Changes = append(p.Changes, Change{Kind: Removed, Object: name})
 		}
 	}
+	if p.Same = same(p, previous, rendered); p.Same {
+		// Who has deleted something by hand wants it back.
+		lost, err := i.lost(rendered.Manifest)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range lost {
+			p.Same = false
+			p.Notes = append(p.Notes, name+" is not in the cluster any more, and is made anew")
+		}
+	}
 	if isEgctl(c) {
 		err = i.withoutEffect(ctx, p)
 	}
 	return p, err
+}
+
+// lost are the objects of a manifest that are not in the cluster. One that may not be read
+// is taken to be there.
+func (i *Installer) lost(manifest string) ([]string, error) {
+	all, err := i.helm.KubeClient.Build(strings.NewReader(manifest), false)
+	if err != nil {
+		return nil, fmt.Errorf("read the new manifest: %w", err)
+	}
+	var out []string
+	for _, o := range all {
+		if err := o.Get(); apierrors.IsNotFound(err) {
+			out = append(out, o.ObjectName())
+		}
+	}
+	return out, nil
+}
+
+// same says whether a revision would be the one before it once more. Hooks are made from
+// the same chart and values as the rest.
+func same(p *Plan, before, after *release.Release) bool {
+	if before.Info == nil || before.Info.Status != release.StatusDeployed || len(p.Changes) > 0 ||
+		!isSameChart(before.Chart, after.Chart) || !sameValues(before.Config, after.Config) {
+		return false
+	}
+	return !slices.ContainsFunc(p.CRDs, func(d crd.Decision) bool { return d.Action != crd.Same && d.Action != crd.Keep })
+}
+
+func isSameChart(a, b *chart.Chart) bool {
+	return a != nil && b != nil && a.Metadata != nil && b.Metadata != nil && a.Metadata.Name == b.Metadata.Name &&
+		a.Metadata.Version == b.Metadata.Version && a.Metadata.AppVersion == b.Metadata.AppVersion
+}
+
+// sameValues compares values as they are stored: a release that was read has other types of
+// numbers than one that was made.
+func sameValues(a, b map[string]any) bool {
+	if len(a) == 0 && len(b) == 0 {
+		return true
+	}
+	x, err := json.Marshal(a)
+	if err != nil {
+		return false
+	}
+	y, err := json.Marshal(b)
+	return err == nil && bytes.Equal(x, y)
 }
 
 // plan is what both have in common: the chart and its CRDs.

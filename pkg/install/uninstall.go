@@ -104,6 +104,9 @@ func controllerOf(manifest string) string {
 	return DefaultController
 }
 
+// configurationKey is that of the controller's configuration in its ConfigMap.
+const configurationKey = "envoy-gateway.yaml"
+
 // configuration is the controller's, of a release; empty if there is none.
 func configuration(manifest string) string {
 	all, err := objects(manifest)
@@ -111,7 +114,7 @@ func configuration(manifest string) string {
 		return ""
 	}
 	for _, o := range all {
-		if text, _, _ := unstructured.NestedString(o, "data", "envoy-gateway.yaml"); text != "" {
+		if text, _, _ := unstructured.NestedString(o, "data", configurationKey); text != "" {
 			return text
 		}
 	}

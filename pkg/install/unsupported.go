@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,9 @@ import (
 type extension struct{ kind, resource string }
 
 const backend = "Backend"
+
+// configurationValue is where the controller's configuration is in the values of the chart.
+const configurationValue = "config.envoyGateway"
 
 // extensions are in the order of how much it matters.
 func extensions() []extension {
@@ -150,13 +154,17 @@ func (i *Installer) withoutEffect(ctx context.Context, p *Plan) error {
 			p.Notes = append(p.Notes, fmt.Sprintf("EnvoyProxy %s/%s: without effect: %s", proxy.Namespace, proxy.Name, strings.Join(fields, ", ")))
 		}
 	}
+	// The lines are those of what the chart made of the values, which nobody has seen.
+	rendered := regexp.MustCompile(`^` + regexp.QuoteMeta(configurationValue) + `:\d+: `)
 	// Another version's chart may know what this program does not.
 	if text := configuration(p.Manifest); text != "" && p.Request.Chart.Own() {
-		_, warnings, err := config.Parse("config.envoyGateway", []byte(text))
+		_, warnings, err := config.Parse(configurationValue, []byte(text))
 		if err != nil {
 			return fmt.Errorf("the controller would not start: %w", err)
 		}
-		p.Notes = append(p.Notes, warnings...)
+		for _, w := range warnings {
+			p.Ignored = append(p.Ignored, rendered.ReplaceAllString(w, configurationValue+"."))
+		}
 	}
 	return nil
 }

@@ -42,13 +42,14 @@ func (i *Installer) Wait(ctx context.Context, r *release.Release, timeout time.D
 			if ctx.Err() != nil {
 				return fmt.Errorf("wait for release %s: %w; last seen: %s", r.Name, ctx.Err(), last)
 			}
-			return fmt.Errorf("release %s does not run after %s: %s%s", r.Name, timeout, last, i.log(ctx, all))
+			return fmt.Errorf("release %s does not run, after %s: %s%s", r.Name, timeout, last, i.log(ctx, all))
 		case <-time.After(time.Second / 2):
 		}
 	}
 }
 
-// pending says what does not run yet; "" if everything does.
+// pending says what does not run yet, the reason before what follows from it; "" if
+// everything does.
 func (i *Installer) pending(ctx context.Context, all map[string]map[string]any) (string, error) {
 	var waiting []string
 	for _, w := range workloads(all, i.o.Namespace) {
@@ -65,7 +66,7 @@ func (i *Installer) pending(ctx context.Context, all map[string]map[string]any) 
 			return "", err
 		}
 		if trouble := podTrouble(pods); trouble != "" {
-			state += "; " + trouble
+			state = trouble + " (" + state + ")"
 		}
 		waiting = append(waiting, state)
 	}
@@ -134,7 +135,12 @@ func deploymentState(d *appsv1.Deployment) string {
 	}
 	state := progress(d.Status.ObservedGeneration < d.Generation, wanted, d.Status.UpdatedReplicas, d.Status.AvailableReplicas)
 	if state == "" && d.Status.Replicas > d.Status.UpdatedReplicas {
-		state = fmt.Sprintf("%d pods of the old version still end", d.Status.Replicas-d.Status.UpdatedReplicas)
+		old := d.Status.Replicas - d.Status.UpdatedReplicas
+		state = fmt.Sprintf("%d of the old version still to end", old)
+		if d.Status.UnavailableReplicas > 0 {
+			// They are not waited for: they wait themselves, for the new ones.
+			state = fmt.Sprintf("the new version is not ready, %d of the old one still there", old)
+		}
 	}
 	for _, c := range d.Status.Conditions {
 		// Such as a quota or a webhook that lets no pod be made.

@@ -89,6 +89,16 @@ func Cluster(ctx context.Context, o ClusterOptions) error {
 	if err != nil {
 		return err
 	}
+	o.State("checking the cluster")
+	if err := r.install.Reachable(ctx); err != nil {
+		return fmt.Errorf("%w\n  Without a cluster: egctl quickstart --local", err)
+	}
+	if err := r.learnKinds(); err != nil {
+		return err
+	}
+	if err := r.demo.foreign(ctx); err != nil {
+		return err
+	}
 	if err := r.ensureController(ctx); err != nil {
 		return err
 	}

@@ -30,10 +30,6 @@ type note struct {
 
 // ensureController installs the controller if nothing answers for the demo's class.
 func (r *clusterRun) ensureController(ctx context.Context) error {
-	r.State("checking the cluster")
-	if err := r.install.Reachable(ctx); err != nil {
-		return fmt.Errorf("%w\n  Without a cluster: egctl quickstart --local", err)
-	}
 	found, err := r.install.Find("")
 	if err == nil {
 		r.Say(fmt.Sprintf("release %s of chart %s %s is installed", found.Name, found.Chart.Metadata.Name, found.Chart.Metadata.Version))
@@ -105,10 +101,11 @@ func Cleanup(ctx context.Context, o ClusterOptions) error {
 	if err != nil && !proxies.IsNotFound(err) && !apierrors.IsNotFound(err) {
 		return err
 	}
-	if err := r.demo.remove(ctx, o.Say); err != nil {
+	removed, err := r.demo.remove(ctx, o.Say)
+	if err != nil {
 		return err
 	}
-	if fleet != nil {
+	if fleet != nil && removed > 0 {
 		if err := r.wait(ctx, "the proxies are gone", func(ctx context.Context) (string, error) {
 			pods, err := r.client.CoreV1().Pods(fleet.Namespace).List(ctx, metav1.ListOptions{LabelSelector: fleet.Selector.String()})
 			if err != nil || len(pods.Items) == 0 {
@@ -120,6 +117,10 @@ func Cleanup(ctx context.Context, o ClusterOptions) error {
 		}
 	}
 	m, err := r.client.CoreV1().ConfigMaps(r.Controller).Get(ctx, noteName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) && removed == 0 {
+		o.Say(fmt.Sprintf("there is nothing to clean up: no quickstart has made anything in namespace %s, nor the controller in %s; -n says which namespace", r.Namespace, r.Controller))
+		return nil
+	}
 	if apierrors.IsNotFound(err) {
 		o.Say("the controller was not installed by a quickstart; it stays")
 		return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -67,8 +68,49 @@ func (d *demo) resource(u *unstructured.Unstructured) (dynamic.ResourceInterface
 	return d.client.Resource(mapping.Resource).Namespace(d.namespace), d.namespace + "/" + name, nil
 }
 
-// apply makes the objects. One that is there and was not made by a quickstart stays
-// as it is: it is somebody's.
+// foreign refuses to go on where an object of the demo's name is somebody else's: the
+// route would lead to what is there, which is none of the demo's business, or nowhere.
+// A GatewayClass is shared by intent: one of the same controller serves as well.
+func (d *demo) foreign(ctx context.Context) error {
+	var names []string
+	for _, u := range d.objects {
+		client, name, err := d.resource(u)
+		if meta.IsNoMatchError(err) {
+			continue // it comes with the controller
+		}
+		if err != nil {
+			return err
+		}
+		there, err := client.Get(ctx, u.GetName(), metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return fmt.Errorf("look for %s: %w", name, err)
+		case !ours(there) && !sharedClass(u, there):
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("not made by a quickstart, and in its way: %s; nothing was changed\n  Say another namespace with -n, or delete what is in the way if nobody needs it", strings.Join(names, ", "))
+}
+
+// ours says whether a quickstart has made an object.
+func ours(u *unstructured.Unstructured) bool { return u.GetLabels()[madeBy] == madeByUs }
+
+// sharedClass says whether what is there is a GatewayClass that does for the demo.
+func sharedClass(wanted, there *unstructured.Unstructured) bool {
+	if wanted.GetKind() != "GatewayClass" {
+		return false
+	}
+	a, _, _ := unstructured.NestedString(wanted.Object, "spec", "controllerName")
+	b, _, _ := unstructured.NestedString(there.Object, "spec", "controllerName")
+	return a == b
+}
+
+// apply makes the objects. A GatewayClass that is there and was not made by a quickstart
+// stays as it is: it is somebody's.
 func (d *demo) apply(ctx context.Context, say func(string)) error {
 	for _, u := range d.objects {
 		client, name, err := d.resource(u)
@@ -80,9 +122,11 @@ func (d *demo) apply(ctx context.Context, say func(string)) error {
 		case apierrors.IsNotFound(err):
 		case err != nil:
 			return fmt.Errorf("look for %s: %w", name, err)
-		case there.GetLabels()[madeBy] != madeByUs:
+		case !ours(there) && sharedClass(u, there):
 			say(fmt.Sprintf("%s is there already; it is used as it is", name))
 			continue
+		case !ours(there): // since foreign has looked
+			return fmt.Errorf("%s has just been made by somebody else; it stays", name)
 		}
 		if _, err := client.Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: fieldManager, Force: true}); err != nil {
 			return fmt.Errorf("apply %s: %w", name, err)
@@ -91,8 +135,10 @@ func (d *demo) apply(ctx context.Context, say func(string)) error {
 	return nil
 }
 
-// remove deletes what apply has made, last first, and says what it was.
-func (d *demo) remove(ctx context.Context, say func(string)) error {
+// remove deletes what apply has made, last first, says what it was, and returns how many
+// objects there were.
+func (d *demo) remove(ctx context.Context, say func(string)) (int, error) {
+	removed := 0
 	for i := len(d.objects) - 1; i >= 0; i-- {
 		u := d.objects[i]
 		client, name, err := d.resource(u)
@@ -100,10 +146,10 @@ func (d *demo) remove(ctx context.Context, say func(string)) error {
 			continue // the kind is gone, and its objects with it
 		}
 		if err != nil {
-			return err
+			return removed, err
 		}
 		there, err := client.Get(ctx, u.GetName(), metav1.GetOptions{})
-		if apierrors.IsNotFound(err) || err == nil && there.GetLabels()[madeBy] != madeByUs {
+		if apierrors.IsNotFound(err) || err == nil && !ours(there) {
 			continue
 		}
 		if err == nil {
@@ -111,9 +157,10 @@ func (d *demo) remove(ctx context.Context, say func(string)) error {
 			err = client.Delete(ctx, u.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 		}
 		if err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("delete %s: %w", name, err)
+			return removed, fmt.Errorf("delete %s: %w", name, err)
 		}
 		say(name + " is deleted")
+		removed++
 	}
-	return nil
+	return removed, nil
 }

@@ -46,6 +46,15 @@ func TestQuickstart(t *testing.T) {
 				t.Errorf("the clean-up left\n%s", out)
 			}
 			leavesOnlyCRDs(t, s)
+			run("quickstart", "--cleanup", "-n", namespace) // of nothing
+
+			// What is somebody else's is not used, and nothing is installed in vain.
+			s.Run(t, "kubectl", "create", "service", "clusterip", "backend", "--tcp=80", "-n", namespace)
+			said, err := s.TryIn(t.Context(), "", words[0], append(words[1:], "quickstart", "--once", "-n", namespace)...)
+			if err == nil || !strings.Contains(err.Error()+said, namespace+"/Service backend") {
+				t.Errorf("a foreign Service: %v\n%s", err, said)
+			}
+			leavesOnlyCRDs(t, s)
 		})
 	}
 }

@@ -82,6 +82,11 @@ func read(t *testing.T, client *Client, words string, q Query) *World {
 func TestRealObjects(t *testing.T) {
 	c := testkube.New(t)
 	client := put(t, c)
+	c.Apply(t, kind("httproutes"), true, `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: lost}
+spec: {parentRefs: [{name: typo}]}`)
 	w := read(t, client, All, Query{Namespace: c.Namespace})
 	var b bytes.Buffer
 	for i, r := range w.Resources {
@@ -95,7 +100,7 @@ func TestRealObjects(t *testing.T) {
 	}
 	for _, want := range []string{
 		"gateway/eg   " + c.Namespace + "   -         True       False (AddressNotAssigned)   0/1",
-		"httproute/web   a.example.com   gateway/eg   True       True",
+		"httproute/web    a.example.com   gateway/eg     True       True",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in\n%s", want, b.String())
@@ -106,14 +111,24 @@ func TestRealObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Reset()
-	if err := WriteTree(&b, NewTree(w, TreeOptions{Namespace: c.Namespace, Endpoints: endpoints}), TreePrint{}); err != nil {
+	served, err := client.Resources(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, err := client.FindGone(context.Background(), served, w, endpoints)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteTree(&b, NewTree(w, TreeOptions{Namespace: c.Namespace, Endpoints: endpoints, Gone: gone}), TreePrint{}); err != nil {
 		t.Fatal(err)
 	}
 	want := "gatewayclass/NS  example.com/test\n" +
 		"└─ gateway/NS/eg  no address  [Programmed=False (AddressNotAssigned)]\n" +
 		"   └─ listener http  HTTP :80\n" +
 		"      └─ httproute/NS/web  a.example.com\n" +
-		"         └─ service/NS/echo:80  0/0 ready  [Endpoints=False (EndpointsNotFound)]\n"
+		"         └─ service/NS/echo:80  [Service NS/echo does not exist]\n" +
+		"gateway/NS/typo  [Gateway NS/typo does not exist]\n" +
+		"└─ httproute/NS/lost\n"
 	if have := strings.ReplaceAll(b.String(), c.Namespace, "NS"); have != want {
 		t.Errorf("want\n%s\nhave\n%s", want, have)
 	}
@@ -241,5 +256,58 @@ func TestWaitServing(t *testing.T) {
 	}
 	if !said("pod x has an older configuration")() {
 		t.Errorf("%q", progress)
+	}
+}
+
+// TestUnattended looks for the controller behind statuses.
+func TestUnattended(t *testing.T) {
+	c := testkube.New(t)
+	client := put(t, c)
+	served, err := client.Resources(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	unattended := func() bool {
+		t.Helper()
+		w := read(t, client, "gateway", Query{Namespace: c.Namespace})
+		alone, err := client.Unattended(context.Background(), served, w, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return alone
+	}
+	if unattended() {
+		t.Error("the Gateway is another controller's")
+	}
+	own := c.Namespace + "-own"
+	c.Apply(t, kind("gatewayclasses"), false, `
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: `+own+`}
+spec: {controllerName: gateway.envoyproxy.io/gatewayclass-controller}`)
+	c.Apply(t, kind("gateways"), true, `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: own}
+spec: {gatewayClassName: `+own+`, listeners: [{name: http, port: 80, protocol: HTTP}]}
+status: {conditions: [{type: Accepted, status: "True", reason: Accepted, message: ok, observedGeneration: 1, lastTransitionTime: "2026-01-01T00:00:00Z"}]}`)
+	if !unattended() {
+		t.Error("no controller is there, and its Gateway passes for healthy")
+	}
+	leases := schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
+	lease := func(renewed time.Time) {
+		c.Apply(t, leases, true, `
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: 5b9825d2.gateway.envoyproxy.io}
+spec: {holderIdentity: laptop, leaseDurationSeconds: 15, renewTime: "`+renewed.UTC().Format("2006-01-02T15:04:05.000000Z07:00")+`"}`)
+	}
+	lease(time.Now())
+	if unattended() {
+		t.Error("a controller outside of the cluster is not seen")
+	}
+	lease(time.Now().Add(-time.Hour))
+	if !unattended() {
+		t.Error("who held the Lease an hour ago passes for a controller")
 	}
 }

@@ -40,8 +40,11 @@ func world(t *testing.T, manifests []byte) (*World, map[string]Endpoints) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		placed := o.Kind == "EndpointSlice"
-		if placed {
+		placed := o.Kind == "EndpointSlice" || o.Kind == "Service"
+		if o.Kind == "Service" && counter.count[o.id()].Total == 0 {
+			counter.count[o.id()] = Endpoints{}
+		}
+		if o.Kind == "EndpointSlice" {
 			var s slice
 			if err := yaml.Unmarshal([]byte(doc), &s); err != nil {
 				t.Fatal(err)
@@ -115,12 +118,19 @@ func render(t *testing.T, w *World, endpoints map[string]Endpoints, name string)
 			t.Fatal(err)
 		}
 	}
+	// Every doubt is true then.
+	gone := Gone{}
+	if has("gone") {
+		for key := range w.doubtful(endpoints) {
+			gone[key] = true
+		}
+	}
 	var tables []Table
 	for i, r := range w.Resources {
 		if len(w.Objects[i]) == 0 {
 			continue
 		}
-		tables = append(tables, NewTable(r, w.Objects[i], TableOptions{AllNamespaces: has("-A"), Wide: has("wide"), Kinds: true, Now: noon}))
+		tables = append(tables, NewTable(r, w.Objects[i], TableOptions{AllNamespaces: has("-A"), Wide: has("wide"), Kinds: true, Gone: gone, Now: noon}))
 	}
 	switch words[0] {
 	case "table":
@@ -137,7 +147,7 @@ func render(t *testing.T, w *World, endpoints map[string]Endpoints, name string)
 			check(p.Table(table))
 		}
 	case "tree":
-		o := TreeOptions{Endpoints: endpoints}
+		o := TreeOptions{Endpoints: endpoints, Gone: gone}
 		if has("eg") {
 			o.Names = []string{"eg"}
 		}

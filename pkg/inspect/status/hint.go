@@ -3,6 +3,9 @@ package status
 // hint says what to do about a condition that is not fine, by its reason. The
 // reasons are those of the Gateway API and of Envoy Gateway.
 func hint(c Condition) string {
+	if c.Type == existence {
+		return "create it, or correct the name and the namespace of the reference"
+	}
 	switch c.Reason {
 	case "NoAnswer", "Pending":
 		return "is a controller for the GatewayClass running? `egctl status gatewayclass` shows which classes are accepted"

@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -36,18 +37,42 @@ func (i Issue) Hint() string { return hint(i.Condition) }
 
 // short is the issue in a few words.
 func (i Issue) short() string {
+	s := i.words()
+	if i.On != "" {
+		s = i.On + ": " + s
+	}
+	return s
+}
+
+func (i Issue) words() string {
 	s := i.Type
 	switch {
+	case i.Type == existence:
+		s = strings.TrimSuffix(i.Message, ".")
 	case polarityOf(i.Type) == alwaysBad: // the rest says the opposite
 	case i.Status != "True":
 		s += "=" + i.Status + " (" + i.Reason + ")"
 	case i.Reason != i.Type:
 		s += " (" + i.Reason + ")"
 	}
-	if i.On != "" {
-		s = i.On + ": " + s
-	}
 	return s
+}
+
+// noteLength is how many characters of a message are shown in a table.
+const noteLength = 100
+
+// note is what a table says of the issue: the beginning of the message if a column has
+// the rest.
+func (i Issue) note() string {
+	if !i.Shown {
+		return i.words()
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(i.Message), "\n")
+	line = strings.TrimSuffix(strings.TrimSpace(line), ".")
+	if r := []rune(line); len(r) > noteLength {
+		line = strings.TrimRight(string(r[:noteLength-1]), " ,;:") + "…"
+	}
+	return line
 }
 
 // polarity is which status of a condition is good.
@@ -122,7 +147,7 @@ func silence(on, message string) Issue {
 }
 
 // review finds all that is not fine about an object.
-func review(f Family, o *Object) []Issue {
+func review(f Family, o *Object, gone Gone) []Issue {
 	generation := o.Metadata.Generation
 	switch f {
 	case Class:
@@ -133,7 +158,9 @@ func review(f Family, o *Object) []Issue {
 		return found
 	case Gateway, ListenerSet:
 		found := issues("", o.Status.Conditions, generation, "Accepted", "Programmed")
-		if len(o.Status.Conditions) == 0 {
+		if p := o.Spec.ParentRef; p != nil && gone[p.key("Gateway", o.Metadata.Namespace)] && !decided(o.Status.Conditions) {
+			found = []Issue{p.missing(o, "")}
+		} else if len(o.Status.Conditions) == 0 {
 			found = append(found, silence("", "No controller has answered for it."))
 		}
 		for i := range o.Status.Listeners {
@@ -144,7 +171,11 @@ func review(f Family, o *Object) []Issue {
 	case Route:
 		var found []Issue
 		for _, ref := range o.Spec.ParentRefs {
-			if !answered(o, ref) {
+			switch {
+			case answered(o, ref): // by now it is there, whatever was seen before
+			case gone[ref.key("Gateway", o.Metadata.Namespace)]:
+				found = append(found, ref.missing(o, ref.text("Gateway", o.Metadata.Namespace)))
+			default:
 				found = append(found, silence(ref.text("Gateway", o.Metadata.Namespace),
 					"No controller has answered: the parent does not exist, or its class is nobody's."))
 			}
@@ -170,6 +201,12 @@ func review(f Family, o *Object) []Issue {
 	default:
 		return issues("", o.Status.Conditions, generation, "Accepted")
 	}
+}
+
+// decided says that a controller has written one of the conditions: the API server's
+// defaults are all unknown.
+func decided(list []Condition) bool {
+	return slices.ContainsFunc(list, func(c Condition) bool { return c.Status != "Unknown" })
 }
 
 func answered(o *Object, ref Ref) bool {

@@ -31,6 +31,8 @@ type TableOptions struct {
 	// AllNamespaces adds a column with the namespace, Kinds the kind before the name,
 	// Wide more columns.
 	AllNamespaces, Kinds, Wide bool
+	// Gone are objects that do not exist.
+	Gone Gone
 	// Now is what ages are counted to.
 	Now time.Time
 }
@@ -92,7 +94,7 @@ func columns(r Resource, o TableOptions) []string {
 
 // NewRow judges one object.
 func NewRow(r Resource, ob *Object, o TableOptions) Row {
-	row := Row{Object: ob, Issues: review(r.Family, ob), Cells: make([]string, 0, 12)}
+	row := Row{Object: ob, Issues: review(r.Family, ob, o.Gone), Cells: make([]string, 0, 12)}
 	row.Verdict = worst(row.Issues)
 	if o.AllNamespaces && r.Namespaced {
 		row.Cells = append(row.Cells, ob.Metadata.Namespace)
@@ -107,7 +109,7 @@ func NewRow(r Resource, ob *Object, o TableOptions) Row {
 	if o.Wide {
 		row.Cells = append(row.Cells, wide(r.Family, ob)...)
 	}
-	row.Cells = append(row.Cells, notes(row.Issues))
+	row.Cells = append(row.Cells, notes(ob, row.Issues))
 	return row
 }
 
@@ -283,15 +285,30 @@ func some(list []string, few int) string {
 	}
 }
 
-// notes are the issues that no other column shows.
-func notes(list []Issue) string {
+// notes are the issues in a few words: those that no other column shows, and of the others
+// what the controller says of them, for a column has room for the reason alone.
+func notes(o *Object, list []Issue) string {
+	several := len(o.Status.Listeners) > 0 || max(len(o.Spec.ParentRefs), len(o.Status.Parents), len(o.Status.Ancestors)) > 1
 	var said []string
+	of := map[string][]string{} // the parts that a text is about
 	for _, i := range list {
-		if !i.Shown {
-			said = append(said, i.short())
+		text := i.note()
+		if text == "" {
+			continue
+		}
+		if of[text] == nil {
+			said = append(said, text)
+		}
+		of[text] = append(of[text], i.On)
+	}
+	for n, text := range said {
+		// What is said of several parts alike is said once, and what is said of the only
+		// one needs no name.
+		if on := of[text]; len(on) == 1 && on[0] != "" && several {
+			said[n] = on[0] + ": " + text
 		}
 	}
-	const enough = 2
+	const enough = 3
 	if more := len(said) - enough; more > 0 {
 		said = append(said[:enough], fmt.Sprintf("and %d more", more))
 	}

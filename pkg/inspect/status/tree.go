@@ -1,6 +1,7 @@
 package status
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,10 +40,14 @@ type TreeOptions struct {
 	// Gateways, wherever they are.
 	Namespace string
 	Names     []string
-	// Endpoints are those of the Services, by "namespace/name".
+	// Endpoints are those of the Services, by "namespace/name": of all, or of those in
+	// the namespace Within.
 	Endpoints map[string]Endpoints
+	Within    string
 	// NoEndpoints says that endpoints could not be read.
 	NoEndpoints bool
+	// Gone are parents and Services that do not exist.
+	Gone Gone
 }
 
 // NewTree hangs classes, Gateways, listeners, routes and backends on each other.
@@ -110,7 +115,7 @@ func (t *tree) build(classes, gateways []*Object) []*Node {
 	var roots []*Node
 	byClass := map[string]*Node{}
 	for _, c := range classes {
-		byClass[c.Metadata.Name] = &Node{Label: "gatewayclass/" + c.Metadata.Name, Info: c.Spec.ControllerName, Issues: review(Class, c)}
+		byClass[c.Metadata.Name] = &Node{Label: "gatewayclass/" + c.Metadata.Name, Info: c.Spec.ControllerName, Issues: review(Class, c, nil)}
 		if all {
 			roots = append(roots, byClass[c.Metadata.Name])
 		}
@@ -121,9 +126,7 @@ func (t *tree) build(classes, gateways []*Object) []*Node {
 		}
 		class := byClass[g.Spec.GatewayClassName]
 		if class == nil {
-			class = &Node{Label: "gatewayclass/" + g.Spec.GatewayClassName, Issues: []Issue{{Verdict: Failed, Condition: Condition{
-				Type: "Exists", Status: "False", Reason: "NotFound", Message: "There is no such GatewayClass.",
-			}}}}
+			class = &Node{Label: "gatewayclass/" + g.Spec.GatewayClassName, Issues: []Issue{missingIssue("", "GatewayClass", "", g.Spec.GatewayClassName)}}
 			byClass[g.Spec.GatewayClassName] = class
 		}
 		if !slices.Contains(roots, class) {
@@ -131,10 +134,42 @@ func (t *tree) build(classes, gateways []*Object) []*Node {
 		}
 		class.add(t.gateway(g))
 	}
+	roots = append(roots, t.lost()...)
 	for _, r := range roots {
 		r.settle()
 	}
 	return roots
+}
+
+// lost are the parents that do not exist, with what wants to be on them: those that were
+// asked for, and those of what is in the namespace that was.
+func (t *tree) lost() []*Node {
+	var nodes []*Node
+	for _, key := range slices.Sorted(maps.Keys(t.Gone)) {
+		kind, id, _ := strings.Cut(key, "/") // that of a Service has nothing on it
+		namespace, name, _ := strings.Cut(id, "/")
+		if len(t.Names) > 0 && !slices.Contains(t.Names, name) {
+			continue
+		}
+		wanted := t.Namespace == "" || namespace == t.Namespace
+		n := &Node{Label: strings.ToLower(kind) + "/" + id, Issues: []Issue{missingIssue("", kind, namespace, name)}}
+		sets := t.sets[key]
+		slices.SortFunc(sets, compareObjects)
+		for _, s := range sets {
+			wanted = wanted || s.Metadata.Namespace == t.Namespace
+			t.listeners(n.add(&Node{Label: "listenerset/" + s.id()}), s, s.Kind)
+		}
+		routes := t.routes[key]
+		slices.SortStableFunc(routes, func(a, b attachment) int { return compareObjects(a.route, b.route) })
+		for _, a := range routes {
+			wanted = wanted || a.route.Metadata.Namespace == t.Namespace
+			n.add(t.routeNode(a))
+		}
+		if wanted && len(n.Children) > 0 {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
 }
 
 func (t *tree) gateway(g *Object) *Node {
@@ -160,7 +195,7 @@ func (t *tree) gateway(g *Object) *Node {
 // there and are not.
 func (t *tree) listeners(n *Node, owner *Object, kind string) {
 	of := map[string][]Issue{}
-	for _, i := range review(Gateway, owner) {
+	for _, i := range review(Gateway, owner, nil) {
 		name, listener := strings.CutPrefix(i.On, "listener ")
 		if i.On = ""; listener {
 			of[name] = append(of[name], i)
@@ -237,8 +272,8 @@ func (t *tree) routeNode(a attachment) *Node {
 		n.Info = ""
 	}
 	on := a.ref.text("Gateway", a.route.Metadata.Namespace)
-	for _, i := range review(Route, a.route) {
-		if i.On == on {
+	for _, i := range review(Route, a.route, t.Gone) {
+		if i.On == on && i.Type != existence { // the node above says that
 			i.On = ""
 			n.Issues = append(n.Issues, i)
 		}
@@ -264,7 +299,11 @@ func (t *tree) backend(b Ref, namespace string) *Node {
 	key := b.Namespace + "/" + b.Name
 	switch or(b.Kind, "Service") {
 	case "Service":
-		if t.NoEndpoints {
+		if t.Gone["Service/"+key] {
+			n.Issues = append(n.Issues, missingIssue("", "Service", b.Namespace, b.Name))
+			break
+		}
+		if t.NoEndpoints || t.Within != "" && b.Namespace != t.Within {
 			break
 		}
 		e, there := t.Endpoints[key]
@@ -272,13 +311,13 @@ func (t *tree) backend(b Ref, namespace string) *Node {
 		if e.Ready == 0 {
 			c := Condition{Type: "Endpoints", Status: "False", Reason: "EndpointsNotFound", Message: "None of its endpoints is ready."}
 			if !there {
-				c.Message = "It has no endpoints, or does not exist."
+				c.Message = "It has no endpoints."
 			}
 			n.Issues = append(n.Issues, Issue{Verdict: Failed, Condition: c})
 		}
 	case "Backend":
 		if ob := t.backends[key]; ob != nil {
-			n.Issues = review(Other, ob)
+			n.Issues = review(Other, ob, nil)
 		}
 	}
 	return n

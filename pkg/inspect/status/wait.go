@@ -36,7 +36,7 @@ func ParseGoal(s string) (Goal, error) {
 // Missed says why an object has not reached the goal; empty: it has.
 func (g Goal) Missed(f Family, o *Object) string {
 	if g.Condition == "" {
-		list := review(f, o)
+		list := review(f, o, nil)
 		slices.SortStableFunc(list, func(a, b Issue) int { return int(b.Verdict) - int(a.Verdict) })
 		if len(list) == 0 || list[0].Verdict <= Warned {
 			return ""
