@@ -2,6 +2,7 @@ package install_test
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,10 +12,12 @@ import (
 	"helm.sh/helm/v3/pkg/cli"
 	"helm.sh/helm/v3/pkg/registry"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 
 	"github.com/egctl/egctl/pkg/crds"
 	"github.com/egctl/egctl/pkg/install"
+	"github.com/egctl/egctl/pkg/install/crd"
 	"github.com/egctl/egctl/pkg/install/precheck"
 )
 
@@ -117,5 +120,69 @@ func TestKubePrecheck(t *testing.T) {
 	results, err := precheck.Run(w.ctx, precheck.Options{Config: nobody, Namespace: w.namespace})
 	if err != nil || precheck.Worst(results) != precheck.Failed {
 		t.Errorf("nobody may install: %+v, %v", results, err)
+	}
+}
+
+// A field that the next release of the Gateway API lacks stands in the way once an
+// object has it.
+func TestKubeFieldLoss(t *testing.T) {
+	w := newWorld(t)
+	only := install.Request{Chart: install.Chart{Program: "v0.9.0"}, OnlyCRDs: true, Timeout: time.Minute}
+	w.install(only)
+	const route = "httproutes.gateway.networking.k8s.io"
+	before := w.definition(route)
+	annotations := before.GetAnnotations()
+	annotations[crd.BundleAnnotation] = "v1.6.1"
+	before.SetAnnotations(annotations)
+	versions, _, err := unstructured.NestedSlice(before.Object, "spec", "versions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range versions {
+		fields := []string{"schema", "openAPIV3Schema", "properties", "spec", "properties"}
+		if err := unstructured.SetNestedField(v.(map[string]any), map[string]any{"type": "string"}, append(fields, "former")...); err != nil {
+			t.Fatal(err)
+		}
+		// Without something new there is no reason to change it.
+		unstructured.RemoveNestedField(v.(map[string]any), append(fields, "useDefaultGateways")...)
+	}
+	if err := unstructured.SetNestedSlice(before.Object, versions, "spec", "versions"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.dynamic.Resource(crd.Resource).Update(w.ctx, before, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	decision := func() crd.Decision {
+		t.Helper()
+		plan, err := w.installer.Plan(w.ctx, only)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range plan.CRDs {
+			if d.Name == route {
+				return d
+			}
+		}
+		t.Fatal("nothing is decided")
+		return crd.Decision{}
+	}
+	if d := decision(); d.Action != crd.Update || !d.Unused || !slices.Contains(d.Lost, "v1 spec.former") {
+		t.Errorf("without an object: %+v", d)
+	}
+	with := object("HTTPRoute", "default", "with", map[string]any{"former": "yes"})
+	w.eventually("the field is kept", func() bool {
+		routes := w.dynamic.Resource(gvr("httproutes")).Namespace("default")
+		made, err := routes.Create(w.ctx, with, metav1.CreateOptions{})
+		if err != nil {
+			return false
+		}
+		_, has, err := unstructured.NestedString(made.Object, "spec", "former")
+		if !has && err == nil {
+			err = routes.Delete(w.ctx, "with", metav1.DeleteOptions{})
+		}
+		return has && err == nil
+	})
+	if d := decision(); d.Action != crd.Refuse || !strings.Contains(d.Reason, "used by default/with (spec.former)") {
+		t.Errorf("with an object: %+v", d)
 	}
 }
