@@ -157,18 +157,21 @@ func (i *Installer) PlanUpgrade(ctx context.Context, r Request) (*Plan, error) {
 	if p.Changes, err = Diff(previous.Manifest, rendered.Manifest); err != nil {
 		return nil, err
 	}
+	if !isEgctl(c) {
+		return p, nil
+	}
 	if takeover {
-		if p.stale, err = stale(previous, rendered); err != nil {
-			return nil, err
-		}
-		for _, name := range slices.Sorted(maps.Keys(p.stale)) {
-			p.Changes = append(p.Changes, Change{Kind: Removed, Object: name})
-		}
+		p.stale, err = stale(previous, rendered)
+	} else {
+		p.stale, err = i.unsettled(r.Name, rendered)
 	}
-	if isEgctl(c) {
-		err = i.withoutEffect(ctx, p)
+	if err != nil {
+		return nil, err
 	}
-	return p, err
+	for _, name := range slices.Sorted(maps.Keys(p.stale)) {
+		p.Changes = append(p.Changes, Change{Kind: Removed, Object: name})
+	}
+	return p, i.withoutEffect(ctx, p)
 }
 
 // plan is what both have in common: the chart and its CRDs.
