@@ -206,10 +206,7 @@ endpoints:
 // translated configuration.
 func TestConnections(t *testing.T) {
 	binary := envoyBinary(t)
-	files, err := testPKI()
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := testPKI()
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(files["ca.crt"])
 	pair := func(name string) tls.Certificate {
