@@ -128,7 +128,7 @@ release: ## Release the tag that is checked out; see .goreleaser.yaml
 
 .PHONY: lint
 lint: ## Run golangci-lint (the first time builds it: a few minutes)
-	for module in . test/cluster test/e2e test/conformance; do (cd $$module && $(GOLANGCI_LINT) run ./...); done
+	for module in . test/cluster test/e2e test/conformance test/conformance/upstream; do (cd $$module && $(GOLANGCI_LINT) run ./...); done
 
 # Each line of figures goes into docs/performance.md. Alone on the machine, this
 # takes about seven minutes; BENCHTIME=1x is a quick look.

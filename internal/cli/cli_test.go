@@ -2,16 +2,10 @@ package cli
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,12 +14,12 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	admin "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"sigs.k8s.io/yaml"
 
+	"github.com/egctl/egctl/internal/testcert"
 	"github.com/egctl/egctl/pkg/envoy"
 )
 
@@ -322,24 +316,7 @@ func TestPrivateKeysNeverAppear(t *testing.T) {
 // and the private key in them.
 func secureGateway(t *testing.T) (manifests, key []byte) {
 	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "www.example.com"}, DNSNames: []string{"www.example.com"},
-		NotBefore: time.Unix(0, 0), NotAfter: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
-	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	p := testcert.SelfSigned("www.example.com")
 	return fmt.Appendf(nil, `apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata:
@@ -362,7 +339,7 @@ metadata:
 data:
   tls.crt: %s
   tls.key: %s
-`, base64.StdEncoding.EncodeToString(chain), base64.StdEncoding.EncodeToString(key)), key
+`, base64.StdEncoding.EncodeToString(p.Certificate), base64.StdEncoding.EncodeToString(p.Key)), p.Key
 }
 
 // TestColour is for terminals only.

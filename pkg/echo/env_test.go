@@ -2,54 +2,32 @@ package echo
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"maps"
-	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/egctl/egctl/internal/testcert"
 )
 
 // writeKeyPair writes a certificate for servers and clients, and its key, and
 // returns the files.
 func writeKeyPair(t *testing.T) (certFile, keyFile string, pair tls.Certificate) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotAfter:     time.Now().Add(time.Hour),
-		DNSNames:     []string{"localhost"},
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	key, err := x509.MarshalECPrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := testcert.SelfSigned("localhost")
 	dir := t.TempDir()
 	certFile, keyFile = filepath.Join(dir, "crt"), filepath.Join(dir, "key")
-	if err := os.WriteFile(certFile, cert, 0o600); err != nil {
+	if err := os.WriteFile(certFile, p.Certificate, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: key}), 0o600); err != nil {
+	if err := os.WriteFile(keyFile, p.Key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return certFile, keyFile, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}
+	return certFile, keyFile, p.TLS()
 }
 
 func TestFromEnvListensLikeEchoBasic(t *testing.T) {

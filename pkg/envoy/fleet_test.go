@@ -2,23 +2,17 @@ package envoy
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"sigs.k8s.io/yaml"
 
 	"github.com/egctl/egctl/api/v1alpha1"
+	"github.com/egctl/egctl/internal/testcert"
 )
 
 // parameters are EnvoyProxy specs of the variants, by name.
@@ -181,30 +175,12 @@ func mount(t *testing.T, token bool) FleetPaths {
 	for name, text := range files {
 		write(t, filepath.Join(p.SDSDir, name), text)
 	}
-	cert, key := selfSigned(t)
-	for name, text := range map[string]string{"ca.crt": cert, "tls.crt": cert, "tls.key": key} {
-		write(t, filepath.Join(p.CertsDir, name), text)
+	pair := testcert.SelfSigned("localhost")
+	for name, text := range map[string][]byte{"ca.crt": pair.Certificate, "tls.crt": pair.Certificate, "tls.key": pair.Key} {
+		write(t, filepath.Join(p.CertsDir, name), string(text))
 	}
 	write(t, p.TokenPath, "token")
 	return p
-}
-
-func selfSigned(t *testing.T) (certPEM, keyPEM string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encoded, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}))
 }
 
 func write(t *testing.T, path, text string) {

@@ -10,7 +10,10 @@ import (
 
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/release"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/egctl/egctl/charts"
 )
@@ -88,6 +91,70 @@ func stale(previous, next *release.Release) (map[string]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// unsettled is what is still there of hooks of Envoy Gateway, where egctl has taken
+// over a release already: the upgrade that did may not have waited for egctl to run, or
+// may have failed after that. It is as in [stale].
+func (i *Installer) unsettled(name string, next *release.Release) (map[string]string, error) {
+	history, err := i.helm.Releases.History(name)
+	if err != nil {
+		return nil, fmt.Errorf("read the history of release %s: %w", name, err)
+	}
+	var before *release.Release
+	for _, r := range history {
+		if !isEgctl(r.Chart) && (before == nil || before.Version < r.Version) {
+			before = r
+		}
+	}
+	if before == nil {
+		return nil, nil
+	}
+	out, err := stale(before, next)
+	if err != nil {
+		return nil, err
+	}
+	for name, manifest := range out {
+		left, err := i.left(manifest)
+		if err != nil {
+			return nil, fmt.Errorf("look for %s, which Envoy Gateway made: %w", name, err)
+		}
+		if !left {
+			delete(out, name)
+		}
+	}
+	return out, nil
+}
+
+// left says whether what a hook's manifest makes is still there. What somebody made
+// under the name since then has not its labels.
+func (i *Installer) left(manifest string) (bool, error) {
+	made, err := i.helm.KubeClient.Build(strings.NewReader(manifest), false)
+	if meta.IsNoMatchError(err) {
+		return false, nil // the kind is gone, too
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, o := range made {
+		wanted, err := meta.NewAccessor().Labels(o.Object)
+		if err != nil {
+			return false, err
+		}
+		if err := o.Get(); apierrors.IsNotFound(err) || len(wanted) == 0 {
+			continue
+		} else if err != nil {
+			return false, err
+		}
+		has, err := meta.NewAccessor().Labels(o.Object)
+		if err != nil {
+			return false, err
+		}
+		if labels.SelectorFromSet(wanted).Matches(labels.Set(has)) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // settle ends a move from Envoy Gateway, once egctl runs: hooks' objects go, and

@@ -4,17 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/egctl/egctl/internal/testcert"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 )
@@ -133,7 +128,7 @@ func startGateway(t *testing.T, objects string) *proxy {
 			all = append(all, service("half", port, dead))
 		}
 	}
-	all = append(all, service("dead", dead), certificate(t))
+	all = append(all, service("dead", dead), certificate())
 	port, tlsPort := freePort(t), freePort(t)
 	g.httpPort = fmt.Sprint(port)
 	g.http, g.https = fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", tlsPort)
@@ -207,26 +202,10 @@ ports: [{name: http, port: %d}]`, name, i, name, port)
 }
 
 // certificate is a Secret for *.example.com.
-func certificate(t *testing.T) string {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"*.example.com"}, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b64 := func(kind string, b []byte) string {
-		return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}))
-	}
+func certificate() string {
+	p := testcert.SelfSigned("*.example.com")
 	return fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: cert}\ntype: kubernetes.io/tls\ndata:\n  tls.crt: %s\n  tls.key: %s",
-		b64("CERTIFICATE", der), b64("PRIVATE KEY", keyDER))
+		base64.StdEncoding.EncodeToString(p.Certificate), base64.StdEncoding.EncodeToString(p.Key))
 }
 
 // answer is a response with what the backend saw, if one did.

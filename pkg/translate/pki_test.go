@@ -1,22 +1,19 @@
 package translate_test
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net/url"
 	"regexp"
 	"sync"
 	"testing"
-	"time"
+
+	"github.com/egctl/egctl/internal/testcert"
 )
 
 // testPKI makes the certificates of the tests, so that no private key lies
@@ -27,67 +24,33 @@ import (
 //	client.crt, client.key      a client, by ca
 //	stranger.crt, stranger.key  a client, by other-ca
 //	weak.crt, weak.key          on a curve that Envoy refuses
-var testPKI = sync.OnceValues(func() (map[string][]byte, error) {
+var testPKI = sync.OnceValue(func() map[string][]byte {
 	files := map[string][]byte{}
-	serial := int64(0)
-	issue := func(name string, curve elliptic.Curve, parent *x509.Certificate, signer crypto.Signer, edit func(*x509.Certificate)) (*x509.Certificate, crypto.Signer, error) {
-		key, err := ecdsa.GenerateKey(curve, rand.Reader)
-		if err != nil {
-			return nil, nil, err
-		}
-		serial++
-		c := &x509.Certificate{
-			SerialNumber: big.NewInt(serial),
-			Subject:      pkix.Name{CommonName: name},
-			NotBefore:    time.Now().Add(-time.Hour),
-			NotAfter:     time.Now().Add(24 * time.Hour),
-			KeyUsage:     x509.KeyUsageDigitalSignature,
-		}
-		edit(c)
-		if parent == nil {
-			parent, signer = c, key
-		}
-		der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), signer)
-		if err != nil {
-			return nil, nil, err
-		}
-		k, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			return nil, nil, err
-		}
-		files[name+".crt"] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-		files[name+".key"] = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k})
-		c, err = x509.ParseCertificate(der)
-		return c, key, err
+	add := func(name string, p *testcert.Pair) {
+		files[name+".crt"], files[name+".key"] = p.Certificate, p.Key
 	}
-	authority := func(c *x509.Certificate) {
-		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign
-	}
-	ca, caKey, err := issue("ca", elliptic.P256(), nil, nil, authority)
-	if err != nil {
-		return nil, err
-	}
-	other, otherKey, err := issue("other-ca", elliptic.P256(), nil, nil, authority)
-	if err != nil {
-		return nil, err
-	}
-	server := func(c *x509.Certificate) {
+	ca, other := testcert.Authority("ca"), testcert.Authority("other-ca")
+	add("ca", ca)
+	add("other-ca", other)
+	server := func(c *testcert.Template) {
 		c.DNSNames = []string{"example.com", "*.example.com"}
 		c.URIs = []*url.URL{{Scheme: "spiffe", Host: "example.com", Path: "/server"}}
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	}
-	client := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }
-	if _, _, err := issue("server", elliptic.P256(), ca, caKey, server); err != nil {
-		return nil, err
+	client := func(c *testcert.Template) {
+		c.DNSNames, c.ExtKeyUsage = nil, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	}
-	if _, _, err := issue("weak", elliptic.P224(), ca, caKey, server); err != nil {
-		return nil, err
+	weak := func(c *testcert.Template) {
+		var err error
+		if c.PrivateKey, err = ecdsa.GenerateKey(elliptic.P224(), rand.Reader); err != nil {
+			panic(err)
+		}
 	}
-	if _, _, err := issue("client", elliptic.P256(), ca, caKey, client); err != nil {
-		return nil, err
-	}
-	_, _, err = issue("stranger", elliptic.P256(), other, otherKey, client)
-	return files, err
+	add("server", ca.Issue("server", server))
+	add("weak", ca.Issue("weak", server, weak))
+	add("client", ca.Issue("client", client))
+	add("stranger", other.Issue("stranger", client))
+	return files
 })
 
 var pkiFile = regexp.MustCompile(`\$(base64|text)\(([a-z.-]+)\)`)
@@ -96,10 +59,7 @@ var pkiFile = regexp.MustCompile(`\$(base64|text)\(([a-z.-]+)\)`)
 // belong, $text(ca.crt) where text does.
 func withPKI(t testing.TB, data []byte) []byte {
 	t.Helper()
-	files, err := testPKI()
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := testPKI()
 	return pkiFile.ReplaceAllFunc(data, func(m []byte) []byte {
 		part := pkiFile.FindSubmatch(m)
 		file, ok := files[string(part[2])]

@@ -1,19 +1,11 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
 	"regexp"
@@ -25,6 +17,7 @@ import (
 	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/egctl/egctl/internal/testcert"
 	"github.com/egctl/egctl/test/cluster"
 	"github.com/egctl/egctl/test/e2e/suite"
 )
@@ -110,8 +103,8 @@ func addressRoutability(t *testing.T, s *suite.Suite) {
 // ClusterTrustBundle vouches for.
 func clusterTrustBundle(t *testing.T, s *suite.Suite) {
 	namespace := s.Namespace(t)
-	trusted, stranger := newAuthority(t), newAuthority(t)
-	bundle := func(name string, a *authority) string {
+	trusted, stranger := testcert.Authority("test authority"), testcert.Authority("test authority")
+	bundle := func(name string, a *testcert.Pair) string {
 		return fmt.Sprintf(`
 apiVersion: certificates.k8s.io/v1
 kind: ClusterTrustBundle
@@ -120,11 +113,11 @@ spec:
   trustBundle: |
 %s
 ---
-`, name, "    "+strings.ReplaceAll(strings.TrimSpace(string(a.certificate)), "\n", "\n    "))
+`, name, "    "+strings.ReplaceAll(strings.TrimSpace(string(a.Certificate)), "\n", "\n    "))
 	}
 	clients, backends, others := suite.Unique("clients"), suite.Unique("backends"), suite.Unique("others")
 	s.Apply(t, namespace, bundle(clients, trusted)+bundle(backends, trusted)+bundle(others, stranger)+
-		secret("gateway", trusted.issue(t, "www.example.com"))+secret("backend", trusted.issue(t, "backend.example.com"))+
+		secret("gateway", trusted.Issue("www.example.com"))+secret("backend", trusted.Issue("backend.example.com"))+
 		fmt.Sprintf(`
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -139,7 +132,7 @@ spec:
 	address := s.Programmed(t, namespace, "eg") + ":443"
 
 	ask := func(host string, client *tls.Certificate) (int, error) {
-		c := tls.Config{RootCAs: trusted.pool, ServerName: "www.example.com", MinVersion: tls.VersionTLS12}
+		c := tls.Config{RootCAs: trusted.Pool(), ServerName: "www.example.com", MinVersion: tls.VersionTLS12}
 		if client != nil {
 			c.Certificates = []tls.Certificate{*client}
 		}
@@ -165,7 +158,7 @@ spec:
 			return err
 		})
 	}
-	known, unknown := trusted.issue(t, "client"), stranger.issue(t, "client")
+	known, unknown := trusted.Issue("client").TLS(), stranger.Issue("client").TLS()
 	status("trusted.example.com", &known, http.StatusOK)
 	// Envoy answers for a backend whose certificate it does not accept.
 	status("strange.example.com", &known, http.StatusServiceUnavailable)
@@ -223,14 +216,7 @@ spec:
 `, service, bundle)
 }
 
-func secret(name string, c tls.Certificate) string {
-	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-	if err != nil {
-		panic(err) // a key that this file made
-	}
-	encode := func(kind string, der []byte) string {
-		return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-	}
+func secret(name string, p *testcert.Pair) string {
 	return fmt.Sprintf(`
 apiVersion: v1
 kind: Secret
@@ -238,50 +224,5 @@ metadata: {name: %s}
 type: kubernetes.io/tls
 data: {tls.crt: %s, tls.key: %s}
 ---
-`, name, encode("CERTIFICATE", c.Certificate[0]), encode("PRIVATE KEY", key))
-}
-
-// authority issues certificates.
-type authority struct {
-	certificate []byte // PEM
-	pool        *x509.CertPool
-	parsed      *x509.Certificate
-	key         *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{pool: x509.NewCertPool()}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	var err error
-	if a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.parsed, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	a.pool.AddCert(a.parsed)
-	a.certificate = bytes.TrimSpace(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	return a
-}
-
-// issue makes a certificate for clients and servers.
-func (a *authority) issue(t *testing.T, name string) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.parsed, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+`, name, base64.StdEncoding.EncodeToString(p.Certificate), base64.StdEncoding.EncodeToString(p.Key))
 }

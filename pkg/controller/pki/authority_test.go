@@ -7,15 +7,14 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
-	"math/big"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/egctl/egctl/internal/testcert"
 	"github.com/egctl/egctl/pkg/controller/identity"
 )
 
@@ -273,20 +272,15 @@ func TestLeavesThatAreReplaced(t *testing.T) {
 // whose key nobody has.
 func certgen(t *testing.T) map[string][]byte {
 	t.Helper()
-	caKey, key := must(rsa.GenerateKey(rand.Reader, 2048))(t), must(rsa.GenerateKey(rand.Reader, 2048))(t)
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "envoy-gateway"}, NotBefore: start.Add(-days), NotAfter: start.Add(5 * 365 * days),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	of := func(c *testcert.Template) {
+		c.PrivateKey = must(rsa.GenerateKey(rand.Reader, 2048))(t)
+		c.NotBefore, c.NotAfter = start.Add(-days), start.Add(5*365*days)
 	}
-	cert := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "*"}, NotBefore: ca.NotBefore, NotAfter: ca.NotAfter, DNSNames: []string{"*.envoy-gateway-system"},
-	}
-	caDER := must(x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey))(t)
-	der := must(x509.CreateCertificate(rand.Reader, cert, ca, key.Public(), caKey))(t)
-	return map[string][]byte{
-		bundleKey: encodeCertificate(caDER), corev1.TLSCertKey: encodeCertificate(der),
-		corev1.TLSPrivateKeyKey: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(key))(t)}),
-	}
+	ca := testcert.Authority("envoy-gateway", of)
+	p := ca.Issue("*", of, func(c *testcert.Template) {
+		c.DNSNames, c.KeyUsage, c.ExtKeyUsage = []string{"*.envoy-gateway-system"}, 0, nil
+	})
+	return map[string][]byte{bundleKey: ca.Certificate, corev1.TLSCertKey: p.Certificate, corev1.TLSPrivateKeyKey: p.Key}
 }
 
 func TestLeafNearTheEndOfItsCA(t *testing.T) {

@@ -2,12 +2,7 @@ package xds_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"math/big"
 	"net"
@@ -24,6 +19,7 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/egctl/egctl/internal/testcert"
 	"github.com/egctl/egctl/pkg/controller/xds"
 	encoded "github.com/egctl/egctl/pkg/translate/xds"
 )
@@ -295,21 +291,9 @@ func TestEnvoyOutlivesTheServer(t *testing.T) {
 // certificate is a self-signed one with that serial number.
 func certificate(t testing.TB, name string, serial int64) *encoded.Resource {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := testcert.SelfSigned("localhost", func(c *testcert.Template) { c.SerialNumber = big.NewInt(serial) })
 	return encode(t, encoded.SecretType, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-		CertificateChain: source(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))),
-		PrivateKey:       source(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))),
+		CertificateChain: source(string(p.Certificate)),
+		PrivateKey:       source(string(p.Key)),
 	}}})
 }

@@ -14,13 +14,12 @@ import (
 
 // weigh looks whether a release of the Gateway API that lacks fields of the one
 // before, as every release of the experimental channel may, takes something away
-// from an object. Definitions of others are not weighed: they may have users that
-// have not made an object yet.
+// from an object.
 func (c Client) weigh(ctx context.Context, live *unstructured.Unstructured, d Decision) (Decision, error) {
-	if d.Risk != FieldLoss || !IsGatewayAPI(live) {
+	if !weighable(live, d) {
 		return d, nil
 	}
-	used, err := c.used(ctx, live, d.Lost)
+	objects, err := c.objects(ctx, live, d.Lost)
 	if apierrors.IsForbidden(err) {
 		d.Reason += "; whether an object has them cannot be told: " + err.Error()
 		return d, nil
@@ -28,20 +27,48 @@ func (c Client) weigh(ctx context.Context, live *unstructured.Unstructured, d De
 	if err != nil {
 		return d, err
 	}
-	if len(used) > 0 {
-		d.Reason += "; used by " + Fields(used, 3)
-		return d, nil
-	}
-	d.Action, d.Risk, d.Reason, d.Unused = Update, "", "", true
-	return d, nil
+	return d.weighed(objects), nil
 }
 
-// used names what uses fields and versions that [Missing] has found: objects that
-// have a field, and versions themselves, whose users cannot be told.
-func (c Client) used(ctx context.Context, live *unstructured.Unstructured, lost []string) ([]string, error) {
+// weighable says whether the objects that exist decide. Definitions of others are
+// not weighed: they may have users that have not made an object yet.
+func weighable(live *unstructured.Unstructured, d Decision) bool {
+	return d.Risk == FieldLoss && IsGatewayAPI(live)
+}
+
+// weighed is the decision once the objects of each version are known.
+func (d Decision) weighed(objects map[string][]unstructured.Unstructured) Decision {
+	if used := uses(d.Lost, objects); len(used) > 0 {
+		d.Reason += "; used by " + Fields(used, 3)
+		return d
+	}
+	d.Action, d.Risk, d.Reason, d.Unused = Update, "", "", true
+	return d
+}
+
+// objects lists all there are, in each version that [Missing] has found to lose a
+// field.
+func (c Client) objects(ctx context.Context, live *unstructured.Unstructured, lost []string) (map[string][]unstructured.Unstructured, error) {
 	group, _, _ := unstructured.NestedString(live.Object, "spec", "group")
 	plural, _, _ := unstructured.NestedString(live.Object, "spec", "names", "plural")
-	fields := map[string][]string{}
+	out := map[string][]unstructured.Unstructured{}
+	for _, l := range lost {
+		version, _, isField := strings.Cut(l, " ")
+		if _, ok := out[version]; ok || !isField {
+			continue
+		}
+		list, err := c.Resource(schema.GroupVersionResource{Group: group, Version: version, Resource: plural}).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("list %s.%s: %w", plural, group, err)
+		}
+		out[version] = list.Items
+	}
+	return out, nil
+}
+
+// uses names what uses fields and versions that [Missing] has found: objects that
+// have a field, and versions themselves, whose users cannot be told.
+func uses(lost []string, objects map[string][]unstructured.Unstructured) []string {
 	var out []string
 	for _, l := range lost {
 		version, path, isField := strings.Cut(l, " ")
@@ -49,24 +76,15 @@ func (c Client) used(ctx context.Context, live *unstructured.Unstructured, lost 
 			out = append(out, "clients of "+version)
 			continue
 		}
-		fields[version] = append(fields[version], path)
-	}
-	for version, paths := range fields {
-		list, err := c.Resource(schema.GroupVersionResource{Group: group, Version: version, Resource: plural}).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return nil, fmt.Errorf("list %s.%s: %w", plural, group, err)
-		}
-		for _, o := range list.Items {
+		for _, o := range objects[version] {
 			name := strings.TrimPrefix(o.GetNamespace()+"/"+o.GetName(), "/")
-			for _, p := range paths {
-				if found := name + " (" + p + ")"; has(o.Object, p) && !slices.Contains(out, found) {
-					out = append(out, found)
-				}
+			if found := name + " (" + path + ")"; has(o.Object, path) && !slices.Contains(out, found) {
+				out = append(out, found)
 			}
 		}
 	}
 	slices.Sort(out)
-	return out, nil
+	return out
 }
 
 // has says whether a value has something at a path as [Missing] writes it.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,8 +33,9 @@ func (s *server) upstream(t *testing.T, channel crds.Channel, objects *pool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bodies := make(chan []byte, 1<<14)
-	left := make(chan string, 1<<14)
+	var mu sync.Mutex
+	var bodies [][]byte
+	changed := 0
 	proxy := &httputil.ReverseProxy{
 		Transport: s.client.Transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -48,9 +50,13 @@ func (s *server) upstream(t *testing.T, channel crds.Channel, objects *pool) {
 					return // the server will say so
 				}
 				r.Out.Body = io.NopCloser(bytes.NewReader(body))
-				bodies <- body
+				mu.Lock()
+				bodies = append(bodies, body)
+				mu.Unlock()
 			case http.MethodPut, http.MethodPatch:
-				left <- r.In.URL.Path
+				mu.Lock()
+				changed++
+				mu.Unlock()
 			}
 		},
 	}
@@ -76,25 +82,41 @@ func (s *server) upstream(t *testing.T, channel crds.Channel, objects *pool) {
 	// They are of a release before the one whose definitions are served, and so not all
 	// of what they expect is true any more; what the server says counts.
 	out, err := run.CombinedOutput()
-	close(bodies)
-	close(left)
-	n := 0
-	for b := range bodies {
+	recorder.Close() // returns when nothing is on its way any more
+	mu.Lock()
+	defer mu.Unlock()
+	if !ended(run, string(out)) {
+		t.Fatalf("the Gateway API's tests did not come to their end: %v\n%s", err, out)
+	}
+	for _, b := range bodies {
 		o, err := plain(b)
 		if err != nil {
 			t.Fatalf("the Gateway API's tests sent %s: %v", b, err)
 		}
 		objects.normal(o)
-		n++
 	}
-	if n == 0 {
+	if len(bodies) == 0 {
 		t.Fatalf("the Gateway API's tests created nothing: %v\n%s", err, out)
 	}
 	failed := failure.FindAllString(string(out), -1)
 	fmt.Printf("%s: the Gateway API's tests created %d objects and changed %d; of %d tests, what %d expect is not so in this release\n",
-		channel, n, len(left), strings.Count(string(out), "=== RUN"), len(failed))
+		channel, len(bodies), changed, strings.Count(string(out), "=== RUN"), len(failed))
 	for _, f := range failed {
 		t.Log(f)
+	}
+}
+
+// ended says whether a test program has run all of its tests, whatever came of them. A
+// panic or the time limit ends it earlier, with another status; os.Exit in a test does
+// without the last line.
+func ended(run *exec.Cmd, out string) bool {
+	switch run.ProcessState.ExitCode() {
+	case 0:
+		return strings.HasSuffix(out, "\nPASS\n")
+	case 1:
+		return strings.HasSuffix(out, "\nFAIL\n")
+	default:
+		return false
 	}
 }
 

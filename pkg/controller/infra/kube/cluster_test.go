@@ -1,8 +1,10 @@
 package kube_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -34,6 +36,8 @@ type bench struct {
 	client    kubernetes.Interface
 	namespace string
 	render    render.Config
+	// log is where replicas log to besides the test's output; nil: nowhere.
+	log io.Writer
 }
 
 // newBench skips the test where there is no cluster.
@@ -120,10 +124,14 @@ type replica struct {
 func (b *bench) replica(lead bool) *replica {
 	b.t.Helper()
 	r := &replica{b: b, told: map[store.Key]*translate.Infrastructure{}}
+	log := b.t.Output()
+	if b.log != nil {
+		log = io.MultiWriter(log, b.log)
+	}
 	o := kube.Options{
 		Client: b.config, Render: b.render, Submit: r.submit, Certificates: certificates{b},
 		Observe: func(w kube.Write) { r.mu.Lock(); r.writes = append(r.writes, w); r.mu.Unlock() },
-		Logger:  slog.New(slog.NewTextHandler(b.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger:  slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if b.render.GatewayNamespaceMode {
 		o.Certificates, o.Namespaces = nil, []string{b.namespace}
@@ -150,6 +158,15 @@ func (b *bench) replica(lead bool) *replica {
 	b.t.Cleanup(r.end)
 	return r
 }
+
+// text is a log that is read while it is written.
+type text struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (t *text) Write(p []byte) (int, error) { t.mu.Lock(); defer t.mu.Unlock(); return t.b.Write(p) }
+func (t *text) String() string              { t.mu.Lock(); defer t.mu.Unlock(); return t.b.String() }
 
 func (r *replica) submit(changes ...store.Change) {
 	r.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -84,7 +85,7 @@ func (i *Infrastructure) removeMoved(ctx context.Context, f *translate.Fleet) er
 	i.setSwitching(f.Key, before)
 	i.o.Logger.Info("removing the proxies of the other deployment mode", "fleet", translate.FleetName(f.Key), "namespace", i.o.Render.Moved().FleetNamespace(f.Key))
 	err := i.removeFrom(ctx, f.Key)
-	if !apierrors.IsForbidden(err) {
+	if !onlyForbidden(err) {
 		return err
 	}
 	// The mode is changed by the chart, and with it goes the permission to change
@@ -102,6 +103,19 @@ func (i *Infrastructure) removeMoved(ctx context.Context, f *translate.Fleet) er
 			"remedy", fmt.Sprintf("kubectl delete deploy,ds,hpa,pdb,svc,cm,sa -n %s -l %s", there.FleetNamespace(f.Key), labels.SelectorFromSet(there.StableLabels(f.Key))))
 	}
 	return nil
+}
+
+// onlyForbidden says whether all that went wrong is that permission is missing. Of
+// errors that are joined [apierrors.IsForbidden] sees the first alone.
+func onlyForbidden(err error) bool {
+	switch e := err.(type) {
+	case interface{ Unwrap() []error }:
+		return !slices.ContainsFunc(e.Unwrap(), func(err error) bool { return !onlyForbidden(err) })
+	case interface{ Unwrap() error }:
+		return onlyForbidden(e.Unwrap())
+	default:
+		return apierrors.IsForbidden(err)
+	}
 }
 
 // reached says whether a Service among objects has an address of a load balancer.

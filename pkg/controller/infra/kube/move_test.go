@@ -1,7 +1,13 @@
 package kube
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
 	"github.com/egctl/egctl/pkg/store"
@@ -29,6 +35,33 @@ func TestMovedOwner(t *testing.T) {
 		i := unconnected(t, render.Config{GatewayNamespaceMode: c.beside})
 		if _, moved := i.watches.movedOwner(object(t, "{kind: X, metadata: {"+c.metadata+"}}")); moved != c.moved {
 			t.Errorf("%s: %v", c.name, moved)
+		}
+	}
+}
+
+// TestOnlyForbidden: what else went wrong is not taken for a missing permission,
+// wherever it stands.
+func TestOnlyForbidden(t *testing.T) {
+	t.Parallel()
+	forbidden := fmt.Errorf("delete ServiceAccount a/b: %w", apierrors.NewForbidden(schema.GroupResource{Resource: "serviceaccounts"}, "b", nil))
+	busy := fmt.Errorf("delete ServiceAccount a/c: %w", apierrors.NewTooManyRequests("busy", 1))
+	for _, c := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"nothing", nil, false},
+		{"one", forbidden, true},
+		{"another", busy, false},
+		{"two of a kind", errors.Join(forbidden, nil, forbidden), true},
+		{"another after it", errors.Join(forbidden, busy), false},
+		{"another before it", errors.Join(busy, forbidden), false},
+		{"none of the API server's", errors.Join(context.DeadlineExceeded, forbidden), false},
+		{"deep inside", fmt.Errorf("remove: %w", errors.Join(forbidden, fmt.Errorf("more: %w", errors.Join(forbidden, busy)))), false},
+		{"deep inside, of a kind", fmt.Errorf("remove: %w", errors.Join(forbidden, fmt.Errorf("more: %w", errors.Join(forbidden)))), true},
+	} {
+		if got := onlyForbidden(c.err); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,7 +11,9 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 
 	"github.com/egctl/egctl/api/v1alpha1"
@@ -117,6 +120,86 @@ func TestKubeMove(t *testing.T) {
 	third.until("ready", f, ready)
 	b.has(f, "")
 	there.has(f, strings.ReplaceAll(all, "%", before))
+}
+
+// TestKubeMoveNotPermitted goes back to the mode of proxies beside the controller,
+// with the permissions that it has: what is left beside the Gateway stays, is told of
+// once with the way to be rid of it, and holds up nothing.
+func TestKubeMoveNotPermitted(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.render.GatewayNamespaceMode = true
+	b.render.Namespace = newBench(t).namespace
+	f := b.fleet("eg")
+	first := b.replica(true)
+	first.want(f)
+	first.until("ready", f, ready)
+	first.end()
+	const left = "ServiceAccount/eg ConfigMap/eg Deployment/eg Service/eg"
+	b.has(f, left)
+
+	limited := *b
+	limited.render.GatewayNamespaceMode = false
+	user := "egctl-test:" + b.render.Namespace
+	limited.config = rest.CopyConfig(b.config)
+	limited.config.Impersonate.UserName = user
+	log := &text{}
+	limited.log = log
+	b.permit("", user, "get", "list", "watch")
+	b.permit(b.render.Namespace, user, "*")
+	second := limited.replica(true)
+	second.want(f)
+	const refused = "not permitted to remove the proxies of the other deployment mode"
+	b.until("that it is told", func() error {
+		if !strings.Contains(log.String(), refused) {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	if got := second.until("ready", f, ready); got.Message != "1/1 replicas ready" {
+		t.Errorf("reported is %+v", got)
+	}
+	second.Refresh()
+	time.Sleep(time.Second)
+	if said := log.String(); strings.Count(said, refused) != 1 || !strings.Contains(said, "kubectl delete deploy,ds,hpa,pdb,svc,cm,sa -n "+b.namespace) || strings.Contains(said, "not as wanted") {
+		t.Errorf("logged is\n%s", said)
+	}
+	b.has(f, left)
+	b.permit(b.namespace, user, "*")
+	b.until("that nothing is left", func() error {
+		second.Refresh() // which any change of the fleet does as well
+		if got := b.names(); got != "" {
+			return errors.New(got)
+		}
+		return nil
+	})
+}
+
+// permit lets a user do something with all objects of a namespace, or of all.
+func (b *bench) permit(namespace, user string, verbs ...string) {
+	b.t.Helper()
+	api, ctx := b.client.RbacV1(), b.t.Context()
+	rules := []rbacv1.PolicyRule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: verbs}}
+	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}}
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: user}
+	var err, err2 error
+	if namespace != "" {
+		_, err = api.Roles(namespace).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: rules}, metav1.CreateOptions{})
+		ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user}
+		_, err2 = api.RoleBindings(namespace).Create(ctx, &rbacv1.RoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: ref}, metav1.CreateOptions{})
+	} else {
+		_, err = api.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: rules}, metav1.CreateOptions{})
+		ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: user}
+		_, err2 = api.ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: ref}, metav1.CreateOptions{})
+		b.t.Cleanup(func() {
+			if err := errors.Join(api.ClusterRoles().Delete(context.Background(), user, metav1.DeleteOptions{}), api.ClusterRoleBindings().Delete(context.Background(), user, metav1.DeleteOptions{})); err != nil {
+				b.t.Error(err)
+			}
+		})
+	}
+	if err := errors.Join(err, err2); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // TestKubeFrozenBesideGateway: proxies that are left as they are have to know who

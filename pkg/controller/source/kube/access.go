@@ -89,20 +89,25 @@ func (w *watcher) caughtUp(ctx context.Context) bool {
 	if json.Unmarshal(body, &live) != nil {
 		return false
 	}
+	return !w.lags(live.Items)
+}
+
+// lags says whether something that is there has not been shown by the watch.
+func (w *watcher) lags(live []metav1.PartialObjectMetadata) bool {
 	w.source.mu.Lock()
 	defer w.source.mu.Unlock()
-	for i := range live.Items {
-		o := &live.Items[i]
+	for i := range live {
+		o := &live[i]
 		k := store.ID{Kind: w.place.kind, Namespace: o.Namespace, Name: o.Name}.Key()
 		seen, ok := w.known[k]
 		if unread, bad := w.unread[k]; bad && (!ok || older(seen, unread)) {
 			seen, ok = unread, true
 		}
 		if !ok || older(seen, o.ResourceVersion) {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // older compares resource versions: numbers that grow.

@@ -1,13 +1,8 @@
 package kube_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
-	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -23,110 +18,6 @@ import (
 	"github.com/egctl/egctl/pkg/controller/source/kube"
 	"github.com/egctl/egctl/pkg/store"
 )
-
-// follower runs a source and has what it says.
-type follower struct {
-	*kube.Source
-	mu       sync.Mutex
-	objects  map[store.Key]store.Object
-	changes  []store.Change
-	first    int // changes of the first emission
-	observed int
-	log      *buffer
-	stop     func()
-}
-
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func follow(t *testing.T, o kube.Options) *follower {
-	t.Helper()
-	f := &follower{objects: map[store.Key]store.Object{}, first: -1, log: &buffer{}}
-	o.Logger = slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	o.Observe = func(changes []store.Change) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.observed += len(changes)
-	}
-	var err error
-	if f.Source, err = kube.New(o); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- f.Run(ctx, func(changes []store.Change) {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			if f.first < 0 {
-				f.first = len(changes)
-			}
-			if f.observed != len(f.changes)+len(changes) {
-				t.Errorf("%d changes observed before %d were emitted", f.observed, len(f.changes)+len(changes))
-			}
-			f.changes = append(f.changes, changes...)
-			for _, ch := range changes {
-				if ch.Object == nil {
-					delete(f.objects, ch.Key)
-				} else {
-					f.objects[ch.Key] = ch.Object
-				}
-			}
-		})
-	}()
-	f.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() {
-		f.stop()
-		if t.Failed() {
-			t.Logf("log:\n%s", f.log)
-		}
-	})
-	return f
-}
-
-func (f *follower) sync(t *testing.T) {
-	t.Helper()
-	begin := time.Now()
-	select {
-	case <-f.Synced():
-		t.Logf("synced after %v", time.Since(begin))
-	case <-time.After(20 * time.Second):
-		t.Fatalf("not synced, waits for %v", f.Waiting())
-	}
-}
-
-func (f *follower) get(k store.Kind, namespace, name string) store.Object {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.objects[store.ID{Kind: k, Namespace: namespace, Name: name}.Key()]
-}
-
-func (f *follower) has(k store.Kind, namespace, name string) func() bool {
-	return func() bool { return f.get(k, namespace, name) != nil }
-}
-
-func (f *follower) lacks(k store.Kind, namespace, name string) func() bool {
-	return func() bool { return f.get(k, namespace, name) == nil }
-}
 
 func manifest(namespace string) string {
 	return fmt.Sprintf(`
@@ -306,6 +197,32 @@ func TestServerAway(t *testing.T) {
 	}
 }
 
+// TestCaughtUp demands that what exists when it is asked for is known when it
+// returns, and that it does not return while the server cannot be asked.
+func TestCaughtUp(t *testing.T) {
+	c := kubetest.New(t)
+	ns := kubetest.Name()
+	c.Apply(t, manifest(ns))
+	l := newLink(t, c.Config)
+	f := follow(t, kube.Options{Config: l.config, Scope: kube.Scope{Namespaces: []string{ns}}})
+	f.sync(t)
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		c.Apply(t, fmt.Sprintf(`{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: %s, namespace: %s}, spec: {gatewayClassName: none, listeners: [{name: http, port: 80, protocol: HTTP}]}}`, name, ns))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		err := f.CaughtUp(ctx)
+		cancel()
+		if err != nil || f.get(store.Gateway, ns, name) == nil {
+			t.Errorf("Gateway %s is %v after catching up: %v", name, f.get(store.Gateway, ns, name), err)
+		}
+	}
+	l.cut()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if f.CaughtUp(ctx) == nil {
+		t.Error("it has caught up with a server that is away")
+	}
+}
+
 // TestForbidden runs a source that may not read Secrets, nor CRDs: it waits for the
 // ones, since without Secrets listeners would lose their certificates, and does
 // without the others.
@@ -344,71 +261,4 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: source-test}]
 	}
 	c.Apply(t, fmt.Sprintf(role, ", secrets"))
 	kubetest.Eventually(t, 15*time.Second, "Secrets are read once that is permitted", f.has(store.Secret, ns, "tls"))
-}
-
-// link passes connections on to an API server, until it is cut.
-type link struct {
-	config *rest.Config
-	server string
-	addr   string
-
-	mu    sync.Mutex
-	l     net.Listener
-	conns []net.Conn
-}
-
-func newLink(t *testing.T, config *rest.Config) *link {
-	t.Helper()
-	u, err := url.Parse(config.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &link{config: rest.CopyConfig(config), server: u.Host, addr: "127.0.0.1:0"}
-	l.restore(t)
-	if !config.Insecure && config.ServerName == "" {
-		l.config.ServerName = u.Hostname()
-	}
-	l.config.Host = "https://" + l.addr
-	t.Cleanup(l.cut)
-	return l
-}
-
-func (l *link) restore(t *testing.T) {
-	t.Helper()
-	listener, err := net.Listen("tcp", l.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.addr = listener.Addr().String()
-	l.mu.Lock()
-	l.l = listener
-	l.mu.Unlock()
-	go func() {
-		for {
-			in, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", l.server)
-			if err != nil {
-				_ = in.Close()
-				continue
-			}
-			l.mu.Lock()
-			l.conns = append(l.conns, in, out)
-			l.mu.Unlock()
-			go func() { _, _ = io.Copy(in, out); _ = in.Close() }()
-			go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
-		}
-	}()
-}
-
-func (l *link) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_ = l.l.Close()
-	for _, c := range l.conns {
-		_ = c.Close()
-	}
-	l.conns = nil
 }

@@ -48,7 +48,9 @@ func (c *Config) guard(n Names, workload *unstructured.Unstructured) error {
 			return refuse(r.field, "Secret "+r.name+" holds a key of the controller")
 		case slices.Contains(certgenSecrets, r.name):
 			return refuse(r.field, "Secret "+r.name+" holds a key of Envoy Gateway's controller or proxies")
-		case r.name != n.Resource && fleetCertificate.MatchString(r.name):
+		// Beside Gateways no fleet has a certificate; but a Gateway may be called like
+		// one that is left of the other mode.
+		case (r.name != n.Resource || c.GatewayNamespaceMode) && fleetCertificate.MatchString(r.name):
 			return refuse(r.field, "Secret "+r.name+" has a name of those that hold keys of other Gateways' proxies")
 		}
 	}

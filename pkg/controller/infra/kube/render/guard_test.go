@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ func TestGuard(t *testing.T) {
 	)
 	for _, c := range []struct {
 		name, kubernetes, field, want string
-		namespace                     string
+		namespace, gateway            string
 	}{
 		{name: "nothing", kubernetes: "envoyDeployment: {}"},
 		{name: "a Secret of the user", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: mine}}, {name: envoy-gateway-ca, emptyDir: {}}]}, container: {env: [{name: A, value: envoy-gateway}]}")},
@@ -54,6 +55,10 @@ func TestGuard(t *testing.T) {
 			name: "beside a Gateway in the controller's namespace", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: envoy-gateway-ca}}]}"), namespace: "envoy-gateway-system",
 			field: "volumes[4].secret.secretName", want: ca,
 		},
+		{
+			name: "a Gateway called like a certificate of the other mode", kubernetes: deployment("pod: {volumes: [{name: a, secret: {secretName: envoy-shop-web-0a1b2c3d}}]}"),
+			namespace: "envoy-gateway-system", gateway: "envoy-shop-web-0a1b2c3d", field: "volumes[4].secret.secretName", want: other,
+		},
 	} {
 		var in input
 		if err := yaml.UnmarshalStrict([]byte("spec: {provider: {type: Kubernetes, kubernetes: {"+c.kubernetes+"}}}"), &in); err != nil {
@@ -61,7 +66,7 @@ func TestGuard(t *testing.T) {
 		}
 		in.Gateway, in.Ports = "default/eg", []string{"http-80"}
 		if c.namespace != "" {
-			in.Gateway = c.namespace + "/eg"
+			in.Gateway = c.namespace + "/" + cmp.Or(c.gateway, "eg")
 		}
 		_, err := config(c.namespace != "").Objects(in.fleet(t))
 		switch {
