@@ -52,8 +52,8 @@ func TestStopDrains(t *testing.T) {
 	begin := time.Now()
 	stopped := make(chan error, 1)
 	go func() { stopped <- p.Stop(t.Context()) }()
-	eventually(t, "draining", time.Second, func() bool { return p.State().Phase == Draining })
-	eventually(t, "the health check fails", time.Second, func() bool {
+	eventually(t, "draining", 10*time.Second, func() bool { return p.State().Phase == Draining })
+	eventually(t, "the health check fails", 10*time.Second, func() bool {
 		_, err := p.Admin().Get(t.Context(), "/ready")
 		return err != nil
 	})
@@ -109,7 +109,7 @@ func TestStopIsBounded(t *testing.T) {
 			if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "Envoy counts the connection", 2*time.Second, func() bool {
+			eventually(t, "Envoy counts the connection", 10*time.Second, func() bool {
 				n, err := p.Admin().ActiveConnections(t.Context())
 				return err == nil && n == 1
 			})

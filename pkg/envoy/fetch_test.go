@@ -129,7 +129,7 @@ func TestDownload(t *testing.T) {
 		"not found":          {faults: []fault{status(404)}, ranges: []string{""}, fails: []string{"404 Not Found", "/envoy-bin", "--envoy-path"}},
 		"always unavailable": {faults: []fault{status(503), status(503), status(503), status(503), status(503)}, ranges: []string{"", "", "", "", ""}, fails: []string{"gave up after 5 tries", "503"}},
 		"always stalled": {faults: []fault{stalled(9), stalled(9), stalled(9), stalled(9), stalled(9)}, ranges: []string{"", "bytes=9-", "bytes=9-", "bytes=9-", "bytes=9-"},
-			fails: []string{"gave up", "no data for 150ms"}},
+			fails: []string{"gave up", "no data for 500ms"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -137,8 +137,10 @@ func TestDownload(t *testing.T) {
 			o := &origin{content: content, faults: c.faults, noRange: c.noRange}
 			server := httptest.NewServer(o)
 			defer server.Close()
-			l := &Locator{CacheDir: t.TempDir(), BaseURL: server.URL + "/", table: bareTable(content), platform: testPlatform,
-				stallTimeout: 150 * time.Millisecond, retryDelay: time.Millisecond}
+			l := &Locator{CacheDir: t.TempDir(), BaseURL: server.URL + "/", table: bareTable(content), platform: testPlatform, retryDelay: time.Millisecond}
+			if strings.Contains(name, "stalled") { // elsewhere a busy machine is no stalled line
+				l.stallTimeout = 500 * time.Millisecond
+			}
 			b, err := l.Find(t.Context())
 			if got := o.seen(); strings.Join(got, ",") != strings.Join(c.ranges, ",") {
 				t.Errorf("requests with ranges %q, want %q", got, c.ranges)
@@ -171,11 +173,11 @@ func TestDownload(t *testing.T) {
 // whole takes.
 func TestSlowIsFine(t *testing.T) {
 	t.Parallel()
-	content := fakeEnvoy(Version, 640<<10)
+	content := fakeEnvoy(Version, 2<<20)
 	o := &origin{content: content, pace: 40 * time.Millisecond}
 	server := httptest.NewServer(o)
 	defer server.Close()
-	l := &Locator{CacheDir: t.TempDir(), BaseURL: server.URL, table: bareTable(content), platform: testPlatform, stallTimeout: 200 * time.Millisecond}
+	l := &Locator{CacheDir: t.TempDir(), BaseURL: server.URL, table: bareTable(content), platform: testPlatform, stallTimeout: time.Second}
 	if _, err := l.Find(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +199,7 @@ func TestCancelled(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got error %v, want the context's", err)
 	}
-	if d := time.Since(start); d > 2*time.Second {
+	if d := time.Since(start); d > 10*time.Second {
 		t.Errorf("took %s to notice", d)
 	}
 }

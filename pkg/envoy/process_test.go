@@ -185,7 +185,7 @@ func TestComesBack(t *testing.T) {
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "another Envoy is ready", time.Second, func() bool {
+	eventually(t, "another Envoy is ready", 10*time.Second, func() bool {
 		s := p.State()
 		return s.Phase == Ready && s.PID != first
 	})
@@ -305,7 +305,7 @@ func TestNoOrphan(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = parent.Wait() // it was killed
-	eventually(t, "Envoy is gone", 3*time.Second, func() bool { return !alive(pid) })
+	eventually(t, "Envoy is gone", 10*time.Second, func() bool { return !alive(pid) })
 }
 
 // alive is running, but a zombie that its new parent has not yet collected
