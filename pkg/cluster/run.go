@@ -40,8 +40,11 @@ import (
 type parts struct {
 	o       Options
 	config  *v1alpha1.EnvoyGateway
-	client  kubernetes.Interface
 	metrics *metrics.Metrics
+	// client is for all but elections and reviews, which have rates of their own:
+	// whoever reaches the port for proxies can have tokens reviewed, and that must not
+	// keep the leader from renewing its Lease.
+	client, elections, reviews kubernetes.Interface
 
 	source  *source.Source
 	pki     *pki.Manager
@@ -77,8 +80,10 @@ func (p *parts) assemble() (err error) {
 	log := p.o.Log.For
 	tokens := gatewayNamespaceMode(p.config)
 	config := limited(p.o.Config, p.config)
-	if p.client, err = kubernetes.NewForConfig(config); err != nil {
-		return fmt.Errorf("client of the API server: %w", err)
+	for _, client := range []*kubernetes.Interface{&p.client, &p.elections, &p.reviews} {
+		if *client, err = kubernetes.NewForConfig(config); err != nil {
+			return fmt.Errorf("client of the API server: %w", err)
+		}
 	}
 	if p.pki, err = pki.New(pki.Options{
 		Client: p.client, Namespace: p.o.Namespace, ClusterDomain: p.o.ClusterDomain, ServerOnly: tokens,
@@ -121,7 +126,7 @@ func (p *parts) assemble() (err error) {
 	identify := identity.Certificates(p.o.ClusterDomain)
 	if tokens {
 		identify = identity.Tokens(identity.TokenOptions{
-			Reviews: p.client.AuthenticationV1().TokenReviews(), Audience: identity.Audience(p.o.Namespace, p.o.ClusterDomain),
+			Reviews: p.reviews.AuthenticationV1().TokenReviews(), Audience: identity.Audience(p.o.Namespace, p.o.ClusterDomain),
 			Fleet: p.infra.ServiceAccountFleet,
 		})
 	}
@@ -197,7 +202,7 @@ func (p *parts) lead(ctx context.Context) error {
 		return group.Wait()
 	}
 	e := &election{
-		Client: p.client, Namespace: p.o.Namespace, Identity: p.o.Pod, Leading: p.metrics.Leading,
+		Client: p.elections, Namespace: p.o.Namespace, Identity: p.o.Pod, Leading: p.metrics.Leading,
 		Logger: p.o.Log.For(v1alpha1.LogComponentProvider),
 	}
 	elect(e, p.config)
