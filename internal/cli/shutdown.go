@@ -75,8 +75,8 @@ func newShutdown(s Streams) *cobra.Command {
 		Use:   "shutdown",
 		Short: "Drain the Envoy of this pod",
 		Long: `Drain the Envoy of this pod: its health check fails, so that clients go elsewhere,
-and the command waits until they are gone. It is the preStop hook of the container
-beside Envoy.`,
+and the command waits until they are gone. Then it asks Envoy to end. It is the
+preStop hook of the container beside Envoy.`,
 		Example: `  # Give connections two minutes
   egctl envoy shutdown --drain-timeout=2m`,
 		Args: noArgs(""),
@@ -101,5 +101,9 @@ func (o *shutdownOptions) Validate() error {
 
 func (o *shutdownOptions) Run(ctx context.Context) error {
 	o.Logger = slog.New(slog.NewTextHandler(o.Err, nil))
-	return shutdown.Drain(ctx, o.DrainOptions)
+	err := shutdown.Drain(ctx, o.DrainOptions)
+	if gone := shutdown.Quit(ctx, o.DrainOptions); gone != nil {
+		o.Logger.Info("Envoy cannot be asked to end, and has ended by itself if all is well", "error", gone)
+	}
+	return err
 }

@@ -42,11 +42,39 @@ func Drain(ctx context.Context, o DrainOptions) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Admin == nil {
-		o.Admin = envoy.NewAdmin("tcp", adminAddress(ctx, AdminPort))
-	}
 	err := o.drain(ctx)
 	return errors.Join(err, done(o.ReadyFile))
+}
+
+// Quit asks Envoy to end, after [Drain]. The kubelet's signal does that as well, but
+// not where the pod goes while Envoy starts: it has no handler for signals yet, and the
+// kernel keeps those without one from the first process of a container. Then the signal
+// is lost, and the pod stays until its grace period is over. An error may say that Envoy
+// has ended already.
+func Quit(ctx context.Context, o DrainOptions) error {
+	limit, cancel := context.WithTimeout(ctx, quitWithin)
+	defer cancel()
+	if _, err := o.admin(limit).Post(limit, "/quitquitquit"); err != nil {
+		return fmt.Errorf("end Envoy: %w", err)
+	}
+	return nil
+}
+
+// quitWithin is how long Envoy has to take the request to end.
+const quitWithin = 5 * time.Second
+
+// admin is how Envoy is asked. It is looked for until it is found: one that starts does
+// not answer yet.
+func (o *DrainOptions) admin(ctx context.Context) *envoy.Admin {
+	if o.Admin != nil {
+		return o.Admin
+	}
+	address, found := adminAddress(ctx, AdminPort)
+	admin := envoy.NewAdmin("tcp", address)
+	if found {
+		o.Admin = admin
+	}
+	return admin
 }
 
 func (o *DrainOptions) drain(ctx context.Context) error {
@@ -54,11 +82,10 @@ func (o *DrainOptions) drain(ctx context.Context) error {
 	limit, cancel := context.WithTimeout(ctx, o.DrainTimeout)
 	defer cancel()
 	failing := make(<-chan time.Time)
-	var problem error
-	if o.HealthCheckFailureDelay <= 0 {
-		problem = o.post(limit, "/healthcheck/fail")
-	} else {
-		problem = o.post(limit, "/drain_listeners?graceful&skip_exit")
+	const fail = "/healthcheck/fail"
+	wanted := []string{fail}
+	if o.HealthCheckFailureDelay > 0 {
+		wanted = []string{"/drain_listeners?graceful&skip_exit"}
 		timer := time.NewTimer(o.HealthCheckFailureDelay)
 		defer timer.Stop()
 		failing = timer.C
@@ -66,21 +93,25 @@ func (o *DrainOptions) drain(ctx context.Context) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for last := -1; ; {
-		n, err := o.Admin.ActiveConnections(limit, envoy.FleetStatsPort, readyPort)
+		var problem error
+		if wanted, problem = o.post(limit, wanted); problem != nil {
+			o.Logger.Error("cannot drain Envoy yet", "error", problem)
+		}
+		n, err := o.admin(limit).ActiveConnections(limit, envoy.FleetStatsPort, readyPort)
 		passed := time.Since(start)
 		switch {
 		case err != nil:
 			o.Logger.Error("cannot count Envoy's connections", "error", err)
-		case passed >= o.MinDrainDuration && n <= o.ExitAtConnections:
+		case len(wanted) == 0 && passed >= o.MinDrainDuration && n <= o.ExitAtConnections:
 			o.Logger.Info("drained", "connections", n, "took", passed.Round(time.Millisecond))
-			return problem
+			return nil
 		case n != last:
 			o.Logger.Info("draining", "connections", n)
 			last = n
 		}
 		select {
 		case <-failing:
-			problem = errors.Join(problem, o.post(limit, "/healthcheck/fail"))
+			wanted = append(wanted, fail)
 		case <-tick.C:
 		case <-limit.Done():
 			if ctx.Err() != nil {
@@ -96,9 +127,13 @@ func (o *DrainOptions) drain(ctx context.Context) error {
 // readyPort is that of the readiness listener, which the kubelet keeps asking.
 const readyPort = wellknown.ProxyReadyPort
 
-func (o *DrainOptions) post(ctx context.Context, path string) error {
-	if _, err := o.Admin.Post(ctx, path); err != nil {
-		return fmt.Errorf("drain: %w", err)
+// post asks Envoy for one thing after the other and returns what it could not be asked
+// for, and why.
+func (o *DrainOptions) post(ctx context.Context, wanted []string) ([]string, error) {
+	for i, path := range wanted {
+		if _, err := o.admin(ctx).Post(ctx, path); err != nil {
+			return wanted[i:], fmt.Errorf("drain: %w", err)
+		}
 	}
-	return nil
+	return nil, nil
 }

@@ -4,7 +4,9 @@
 // at the same time. That of the container beside Envoy runs [Drain]: Envoy's health
 // check fails, so that load balancers and clients go elsewhere, and Drain waits until
 // they are gone. That of Envoy's own container asks the [Manager] beside it, which
-// answers when Drain is done: until then Envoy lives. The two agree by a file.
+// answers when Drain is done: until then Envoy lives. The two agree by a file. At the
+// end [Quit] asks Envoy to end, in case that the kubelet's signal came before Envoy
+// heard signals.
 package shutdown
 
 import (
@@ -126,17 +128,17 @@ func done(path string) error {
 	return nil
 }
 
-// adminAddress is where Envoy's admin interface answers: its loopback address depends
-// on the family of addresses that the fleet has.
-func adminAddress(ctx context.Context, port int) string {
+// adminAddress is where Envoy's admin interface answers, if it does: its loopback address
+// depends on the family of addresses that the fleet has.
+func adminAddress(ctx context.Context, port int) (address string, found bool) {
 	const first = "127.0.0.1"
 	for _, host := range []string{first, "::1"} {
 		address := net.JoinHostPort(host, strconv.Itoa(port))
 		conn, err := (&net.Dialer{Timeout: interval}).DialContext(ctx, "tcp", address)
 		if err == nil {
 			_ = conn.Close()
-			return address
+			return address, true
 		}
 	}
-	return net.JoinHostPort(first, strconv.Itoa(port))
+	return net.JoinHostPort(first, strconv.Itoa(port)), false
 }

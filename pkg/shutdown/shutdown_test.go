@@ -79,8 +79,16 @@ type proxy struct {
 
 func start(t *testing.T, backend int) *proxy {
 	t.Helper()
+	p := &proxy{port: freePort(t)}
+	p.start(t, freePort(t), backend)
+	eventually(t, "Envoy is ready", p.ready)
+	return p
+}
+
+// start returns what is closed when Envoy has ended.
+func (p *proxy) start(t *testing.T, admin, backend int) (ended <-chan struct{}) {
+	t.Helper()
 	binary := envoyPath(t)
-	admin, p := freePort(t), &proxy{port: freePort(t)}
 	p.admin = envoy.NewAdmin("tcp", fmt.Sprintf("127.0.0.1:%d", admin))
 	cmd := exec.Command(binary, "--config-yaml", fmt.Sprintf(config, admin, p.port, backend), "--use-dynamic-base-id",
 		"--concurrency", "1", "--log-level", "error", "--drain-strategy", "immediate")
@@ -88,12 +96,16 @@ func start(t *testing.T, backend int) *proxy {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_ = cmd.Wait()
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
+		<-over
 	})
-	eventually(t, "Envoy is ready", p.ready)
-	return p
+	return over
 }
 
 // ready is what a load balancer asks.
@@ -253,6 +265,42 @@ func TestDrainEndsInTime(t *testing.T) {
 	close(release)
 	if err := <-ended; err != nil {
 		t.Errorf("the request that hung has failed: %v", err)
+	}
+}
+
+// TestDrainOfAnEnvoyThatStarts is about a pod that is deleted while it starts: the
+// kubelet's signal is lost on Envoy, which is to drain and to end all the same.
+func TestDrainOfAnEnvoyThatStarts(t *testing.T) {
+	admin, p := freePort(t), &proxy{port: freePort(t)}
+	o := DrainOptions{
+		DrainTimeout: time.Minute, MinDrainDuration: time.Second, ReadyFile: filepath.Join(t.TempDir(), "ready"),
+		Admin: envoy.NewAdmin("tcp", fmt.Sprintf("127.0.0.1:%d", admin)),
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- Drain(t.Context(), o) }()
+	time.Sleep(1500 * time.Millisecond)
+	ended := p.start(t, admin, freePort(t))
+	select {
+	case err := <-drained:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("an Envoy without connections is not drained")
+	}
+	if p.ready() {
+		t.Error("its health check does not fail")
+	}
+	if err := Quit(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("Envoy does not end")
+	}
+	if err := Quit(t.Context(), o); err == nil {
+		t.Error("an Envoy that has ended was asked to end")
 	}
 }
 
