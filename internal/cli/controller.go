@@ -17,11 +17,11 @@ type controllerOptions struct {
 	kubeOptions
 	ConfigPath string
 
-	image, namespace, pod, domain string
+	version, image, namespace, pod, domain string
 }
 
 func newController(s Streams, version string) *cobra.Command {
-	o := &controllerOptions{kubeOptions: newKubeOptions(s), image: charts.Image(version)}
+	o := &controllerOptions{kubeOptions: newKubeOptions(s), version: version}
 	cmd := &cobra.Command{
 		Use:     "controller",
 		Aliases: []string{"server", "serve"},
@@ -30,7 +30,8 @@ func newController(s Streams, version string) *cobra.Command {
 Gateways, configures them, and writes what became of it to the objects' status.
 
 It reads the environment: $ENVOY_GATEWAY_NAMESPACE (envoy-gateway-system),
-$KUBERNETES_CLUSTER_DOMAIN (cluster.local), and $ENVOY_POD_NAME (the host's name).`,
+$KUBERNETES_CLUSTER_DOMAIN (cluster.local), $ENVOY_POD_NAME (the host's name), and
+$EGCTL_IMAGE, the image that it is from, which also drains proxies.`,
 		Example: `  # As the chart calls it
   egctl server --config-path=/config/envoy-gateway.yaml
 
@@ -59,6 +60,7 @@ func (o *controllerOptions) Complete(*cobra.Command, []string) error {
 	o.namespace = value("ENVOY_GATEWAY_NAMESPACE", wellknown.Namespace)
 	o.domain = value("KUBERNETES_CLUSTER_DOMAIN", "cluster.local")
 	o.pod = value("ENVOY_POD_NAME", host)
+	o.image = value("EGCTL_IMAGE", charts.Image(o.version))
 	return nil
 }
 

@@ -108,6 +108,9 @@ func untilReload(ctx context.Context, file *config.File, current *v1alpha1.Envoy
 	cause := context.Cause(ctx)
 	cancel(nil)
 	<-followed
+	if errors.Is(err, errReload) { // what was asked to end says why it has
+		err = nil
+	}
 	if errors.Is(cause, errReload) {
 		return next, err
 	}

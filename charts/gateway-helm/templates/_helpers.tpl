@@ -142,7 +142,7 @@ docker.io/envoyproxy/envoy:distroless-v1.40.0
 
 {{/* The controller's configuration: the user's over what the values imply. */}}
 {{- define "eg.config" -}}
-{{- $kubernetes := dict "shutdownManager" (dict "image" (include "eg.image" .)) -}}
+{{- $kubernetes := dict -}}
 {{- if .Values.config.envoyGateway.rateLimit -}}
 {{- $_ := set $kubernetes "rateLimitDeployment" (include "eg.rateLimitDeployment" . | fromJson) -}}
 {{- end -}}
