@@ -131,7 +131,8 @@ func attach(c *incr.Context, a *attachment, route, parent store.Key, field strin
 	switch {
 	case len(a.Listeners) > 0:
 	case !matched:
-		a.Issues = append(a.Issues, routeNoParent.at(route, field, "", "%s has no listener%s", parent, wanted(&a.Ref)))
+		a.Issues = append(a.Issues, routeNoParent.at(route, field, "", "%s has no listener%s%s", parent, wanted(&a.Ref),
+			offer(ownListeners.Get(c, parent), func(l *listener) string { return named(l.Key.Name, itoa(l.Port)) })))
 	case !admitted:
 		a.Issues = append(a.Issues, routeNotAllowed.at(route, field, "extend allowedRoutes of the listener",
 			"no listener of %s%s admits a %s of namespace %q", parent, wanted(&a.Ref), route.Kind.Kind, route.Namespace))

@@ -3,6 +3,7 @@ package translate
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -66,6 +67,31 @@ func path(parts ...any) string {
 }
 
 func itoa(n int32) string { return strconv.Itoa(int(n)) }
+
+// offer says what there is where something else was asked for; empty if nothing is.
+func offer[T any](list []T, name func(T) string) string {
+	const enough = 5
+	var names []string
+	for _, v := range list[:min(len(list), enough)] {
+		names = append(names, name(v))
+	}
+	switch more := len(list) - enough; {
+	case len(list) == 0:
+		return ""
+	case more > 0:
+		return fmt.Sprintf("; it has %s and %d more", strings.Join(names, ", "), more)
+	default:
+		return "; it has " + strings.Join(names, ", ")
+	}
+}
+
+// named adds what something is also known by.
+func named(s, also string) string {
+	if also == "" {
+		return s
+	}
+	return s + " (" + also + ")"
+}
 
 // shortHash is a short stable name for a string.
 func shortHash(s string) string { return fmt.Sprintf("%08x", uint32(xxhash.Sum64String(s))) }

@@ -34,6 +34,8 @@ type servicePort struct {
 	TLS bool
 	// WebSocket says that appProtocol asks for WebSocket.
 	WebSocket bool
+	// Others are the ports that there are instead of one that is missing.
+	Others string
 }
 
 // servicePorts reads one TCP port of a Service or ServiceImport, and
@@ -61,6 +63,9 @@ func readPort(c *incr.Context, k backendPortKey, transport string) servicePort {
 				p.fill(sp.Name, string(sp.Protocol), sp.AppProtocol)
 			}
 		}
+		if !p.PortExists {
+			p.Others = offer(svc.Spec.Ports, func(sp core.ServicePort) string { return named(itoa(sp.Port), sp.Name) })
+		}
 		return p
 	case store.ServiceImport:
 		imp, ok := store.Get[*store.ServiceImportObject](c, k.Backend)
@@ -72,6 +77,9 @@ func readPort(c *incr.Context, k backendPortKey, transport string) servicePort {
 			if sp.Port == k.Port && (!p.PortExists || cmp.Or(sp.Protocol, "TCP") == transport) {
 				p.fill(sp.Name, sp.Protocol, sp.AppProtocol)
 			}
+		}
+		if !p.PortExists {
+			p.Others = offer(imp.Spec.Ports, func(sp store.ServiceImportPort) string { return named(itoa(sp.Port), sp.Name) })
 		}
 		return p
 	default:
@@ -120,7 +128,7 @@ func resolveBackend(c *incr.Context, from store.Key, field string, ref *gateway.
 	case p.ExternalName:
 		return ir.ClusterKey{}, []issue{backendExternalName.at(from, field+".name", "use a Service with EndpointSlices", "%s is of type ExternalName", k)}
 	case !p.PortExists:
-		return ir.ClusterKey{}, []issue{backendPort.at(from, field+".port", "", "%s has no port %d", k, port)}
+		return ir.ClusterKey{}, []issue{backendPort.at(from, field+".port", "", "%s has no port %d%s", k, port, p.Others)}
 	case p.Transport != string(transport):
 		return ir.ClusterKey{}, []issue{backendProtocol.at(from, field+".port", "", "port %d of %s carries %s", port, k, p.Transport)}
 	}

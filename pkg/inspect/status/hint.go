@@ -38,7 +38,7 @@ func hint(c Condition) string {
 	case "NoMatchingListenerHostname":
 		return "no hostname of the route is within the listener's hostname"
 	case "BackendNotFound":
-		return "create the Service, or correct its name and namespace"
+		return "create the Service, or correct the name, the namespace or the port of the backendRef"
 	case "InvalidKind":
 		return "the reference names a kind that cannot be used there"
 	case "PortNotFound", "PortNotSpecified":
