@@ -61,18 +61,23 @@ func (i Issue) words() string {
 // noteLength is how many characters of a message are shown in a table.
 const noteLength = 100
 
-// note is what a table says of the issue: the beginning of the message if a column has
-// the rest.
+// note is what a table says of the issue: the beginning of what the controller says.
 func (i Issue) note() string {
-	if !i.Shown {
-		return i.words()
-	}
 	line, _, _ := strings.Cut(strings.TrimSpace(i.Message), "\n")
 	line = strings.TrimSuffix(strings.TrimSpace(line), ".")
+	if line == "" {
+		return i.words()
+	}
 	if r := []rune(line); len(r) > noteLength {
 		line = strings.TrimRight(string(r[:noteLength-1]), " ,;:") + "…"
 	}
 	return line
+}
+
+// follows says that the issue is what follows from another one: a listener that is
+// invalid is not programmed, and then its Gateway has one that is not valid.
+func (i Issue) follows() bool {
+	return i.Reason == "ListenersNotValid" || i.Type == "Programmed" && i.Reason == "Invalid"
 }
 
 // polarity is which status of a condition is good.

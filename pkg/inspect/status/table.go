@@ -291,6 +291,9 @@ func notes(o *Object, list []Issue) string {
 	several := len(o.Status.Listeners) > 0 || max(len(o.Spec.ParentRefs), len(o.Status.Parents), len(o.Status.Ancestors)) > 1
 	var said []string
 	of := map[string][]string{} // the parts that a text is about
+	if causes := slices.DeleteFunc(slices.Clone(list), Issue.follows); len(causes) > 0 {
+		list = causes
+	}
 	for _, i := range list {
 		text := i.note()
 		if text == "" {
