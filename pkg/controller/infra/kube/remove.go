@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,7 +21,7 @@ import (
 )
 
 // remove deletes all objects of a fleet but a ServiceAccount that others use, and
-// forgets the fleet.
+// forgets the fleet. What another controller runs by now stays; see removeWorkloads.
 func (i *Infrastructure) remove(ctx context.Context, k store.Key) error {
 	elsewhere := false
 	i.mu.Lock()
@@ -43,11 +44,38 @@ func (i *Infrastructure) remove(ctx context.Context, k store.Key) error {
 			return err
 		}
 	}
-	// By labels rather than by what the watches show, which may be of before.
+	taken := false
+	if i.besideGateway(k) {
+		var err error
+		if taken, err = i.removeWorkloads(ctx, k); err != nil {
+			return err
+		}
+	}
+	var errs []error
+	if taken {
+		i.o.Logger.Info("left to another controller, which runs it by now", "fleet", translate.FleetName(k), "namespace", namespace)
+	} else {
+		errs = append(errs, i.removeAll(ctx, k))
+	}
+	if i.o.Render.GatewayNamespaceMode && len(i.watches.moved(k)) > 0 {
+		errs = append(errs, i.removeFrom(ctx, k))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	i.forget(k)
+	return nil
+}
+
+// removeAll deletes what there is of a fleet, by labels rather than by what the
+// watches show, which may be of before. Workloads beside its Gateway are deleted
+// already; if there is one by now, it is another controller's.
+func (i *Infrastructure) removeAll(ctx context.Context, k store.Key) error {
+	namespace, resource := i.o.Render.FleetNamespace(k), i.o.Render.FleetResource(k)
 	ours := metav1.ListOptions{LabelSelector: labels.SelectorFromSet(i.o.Render.StableLabels(k)).String()}
 	var errs []error
 	for _, kind := range render.Kinds() {
-		if kind == render.ServiceAccount {
+		if kind == render.ServiceAccount || i.besideGateway(k) && (kind == render.Deployment || kind == render.DaemonSet) {
 			continue
 		}
 		begin := time.Now()
@@ -70,14 +98,7 @@ func (i *Infrastructure) remove(ctx context.Context, k store.Key) error {
 			errs = append(errs, err)
 		}
 	}
-	if i.o.Render.GatewayNamespaceMode && len(i.watches.moved(k)) > 0 {
-		errs = append(errs, i.removeFrom(ctx, k))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	i.forget(k)
-	return nil
+	return errors.Join(errs...)
 }
 
 // forget drops a fleet of which nothing is left, unless it is wanted again.
@@ -261,42 +282,11 @@ func (i *Infrastructure) findOrphans() {
 		if k.Kind == store.GatewayClass && i.unsure {
 			continue
 		}
-		here := !i.o.Render.GatewayNamespaceMode || i.madeHere(k)
+		here := !i.o.Render.GatewayNamespaceMode || slices.ContainsFunc(i.watches.workloads(k), i.madeHere)
 		if i.fleets[k] == nil && (here || moved[k]) {
 			i.o.Logger.Info("removing what is left of a fleet", "fleet", translate.FleetName(k))
 			i.fleets[k] = &fleet{elsewhere: !here}
 			i.applies.Add(k)
 		}
 	}
-}
-
-// madeHere says whether the proxies of a fleet answer to this controller. Beside
-// its Gateway there may be those of another controller with the same labels; the
-// audience of the token tells them apart.
-func (i *Infrastructure) madeHere(k store.Key) bool {
-	for _, o := range i.watches.workloads(k) {
-		volumes, _, err := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "volumes")
-		if err != nil {
-			continue
-		}
-		for _, v := range volumes {
-			v, ok := v.(map[string]any)
-			if !ok || v["name"] != render.TokenVolume {
-				continue
-			}
-			sources, _, err := unstructured.NestedSlice(v, "projected", "sources")
-			if err != nil {
-				continue
-			}
-			for _, s := range sources {
-				if s, ok := s.(map[string]any); ok {
-					audience, _, err := unstructured.NestedString(s, "serviceAccountToken", "audience")
-					if err == nil && audience == i.o.Render.Audience() {
-						return true
-					}
-				}
-			}
-		}
-	}
-	return false
 }
