@@ -266,8 +266,8 @@ func (i *Infrastructure) mayTouch(f *translate.Fleet, o *unstructured.Unstructur
 		return true, nil
 	}
 	if managed && owned && o.GroupVersionKind() == render.ServiceAccount && i.shared() {
-		// As long as the other uses it, it is the other's. Then it is that of the first
-		// that comes along, for with whom it belongs to it would go.
+		// As long as the other uses it, it is the other's. After that it is taken over, so
+		// that it does not outlive us.
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		return !i.uses(owner, o), nil
