@@ -175,7 +175,7 @@ func (i *Infrastructure) apply(ctx context.Context, f *translate.Fleet, want *un
 	i.mu.Lock()
 	before, known := i.fleets[f.Key].last(name)
 	i.mu.Unlock()
-	if known && before.want == wanted && seen != nil && !before.drifted(seen) {
+	if known && before.want == wanted && seen != nil && !before.drifted(seen) && isOf(seen, f.Key) {
 		return nil
 	}
 	if seen == nil {
@@ -265,10 +265,12 @@ func (i *Infrastructure) mayTouch(f *translate.Fleet, o *unstructured.Unstructur
 	if managed && owned && owner == f.Key {
 		return true, nil
 	}
-	if managed && owned && o.GroupVersionKind() == render.ServiceAccount && !i.o.Render.GatewayNamespaceMode {
-		// Fleets may share one, and know themselves by their certificates. When the
-		// other goes, it becomes ours.
-		return false, nil
+	if managed && owned && o.GroupVersionKind() == render.ServiceAccount && i.shared() {
+		// As long as the other uses it, it is the other's. After that it is taken over, so
+		// that it does not outlive us.
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		return !i.uses(owner, o), nil
 	}
 	whose := "it was not made for this Gateway"
 	if managed && owned {

@@ -14,6 +14,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/egctl/egctl/api/v1alpha1"
@@ -62,19 +63,27 @@ func TestMayTouch(t *testing.T) {
 	other := managed + "gateway.envoyproxy.io/owning-gateway-name: other, gateway.envoyproxy.io/owning-gateway-namespace: shop"
 	for _, c := range []struct {
 		name, apiVersion, kind, labels string
-		beside, may                    bool
+		beside, used, may              bool
 		err                            string
 	}{
 		{name: "ours", apiVersion: "apps/v1", kind: "Deployment", labels: own, may: true},
-		{name: "a stranger's", apiVersion: "apps/v1", kind: "Deployment", labels: "a: b", err: "Deployment x/zz exists and is left alone, because it was not made for this Gateway"},
+		{name: "a stranger's", apiVersion: "apps/v1", kind: "Deployment", labels: "a: b", err: "Deployment system/zz exists and is left alone, because it was not made for this Gateway"},
 		{name: "managed by another tool", apiVersion: "v1", kind: "Service", labels: strings.Replace(own, "envoy-gateway", "helm", 1), err: "was not made for this Gateway"},
 		{name: "another fleet's", apiVersion: "v1", kind: "Service", labels: other, err: "belongs to Gateway shop/other"},
-		{name: "an account that fleets share", apiVersion: "v1", kind: "ServiceAccount", labels: other},
+		{name: "an account that another uses", apiVersion: "v1", kind: "ServiceAccount", labels: other, used: true},
+		{name: "an account that the other does not use", apiVersion: "v1", kind: "ServiceAccount", labels: other, may: true},
 		{name: "an account that proves who one is", apiVersion: "v1", kind: "ServiceAccount", labels: other, beside: true, err: "belongs to Gateway shop/other"},
 		{name: "a stranger's account", apiVersion: "v1", kind: "ServiceAccount", labels: "a: b", err: "was not made for this Gateway"},
 	} {
 		i := unconnected(t, render.Config{GatewayNamespaceMode: c.beside})
-		may, err := i.mayTouch(f, object(t, "{apiVersion: "+c.apiVersion+", kind: "+c.kind+", metadata: {namespace: x, name: zz, labels: {"+c.labels+"}}}"))
+		if c.used {
+			o := gatewayFleet("shop", "other")
+			o.Parameters.Provider = &v1alpha1.EnvoyProxyProvider{Kubernetes: &v1alpha1.EnvoyProxyKubernetesProvider{
+				EnvoyServiceAccount: &v1alpha1.KubernetesServiceAccountSpec{Name: ptr.To("zz")},
+			}}
+			i.Want(o.Key, o)
+		}
+		may, err := i.mayTouch(f, object(t, "{apiVersion: "+c.apiVersion+", kind: "+c.kind+", metadata: {namespace: system, name: zz, labels: {"+c.labels+"}}}"))
 		if may != c.may || (err == nil) != (c.err == "") || (err != nil && !strings.Contains(err.Error(), c.err)) {
 			t.Errorf("%s: %v, %v", c.name, may, err)
 		}

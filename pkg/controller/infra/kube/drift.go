@@ -173,11 +173,26 @@ func (i *Infrastructure) seen(kind schema.GroupVersionKind, o *unstructured.Unst
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	f := i.fleets[k]
-	if f == nil || i.applies == nil {
+	if i.applies == nil {
 		return
 	}
 	name := objectName{kind, o.GetName()}
+	if deleted && kind == render.ServiceAccount {
+		// Its labels name one of the fleets that share it; the others need it as well.
+		for other, f := range i.fleets {
+			if _, ok := f.writing[name]; other == k || !i.uses(other, o) {
+				continue
+			} else if ok {
+				f.writing[name] = glimpse{o, deleted}
+			} else {
+				i.putBack(other, f, o)
+			}
+		}
+	}
+	f := i.fleets[k]
+	if f == nil {
+		return
+	}
 	if _, ok := f.writing[name]; ok {
 		f.writing[name] = glimpse{o, deleted}
 		return

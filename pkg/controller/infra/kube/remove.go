@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 
 	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
@@ -18,7 +20,8 @@ import (
 	"github.com/egctl/egctl/pkg/translate"
 )
 
-// remove deletes all objects of a fleet, and forgets it.
+// remove deletes all objects of a fleet but a ServiceAccount that others use, and
+// forgets the fleet. What another controller runs by now stays; see removeWorkloads.
 func (i *Infrastructure) remove(ctx context.Context, k store.Key) error {
 	elsewhere := false
 	i.mu.Lock()
@@ -41,21 +44,18 @@ func (i *Infrastructure) remove(ctx context.Context, k store.Key) error {
 			return err
 		}
 	}
-	// By labels rather than by what the watches show, which may be of before.
-	ours := metav1.ListOptions{LabelSelector: labels.SelectorFromSet(i.o.Render.StableLabels(k)).String()}
-	var errs []error
-	for _, kind := range render.Kinds() {
-		begin := time.Now()
-		err := i.of(kind, namespace).DeleteCollection(ctx, background(nil), ours)
-		i.observe(Write{Delete: true, Kind: kind.Kind, Namespace: namespace, Name: resource, Took: time.Since(begin), Err: err})
-		if err != nil {
-			errs = append(errs, fmt.Errorf("delete each %s of %s in %s: %w", kind.Kind, translate.FleetName(k), namespace, err))
+	taken := false
+	if i.besideGateway(k) {
+		var err error
+		if taken, err = i.removeWorkloads(ctx, k); err != nil {
+			return err
 		}
 	}
-	if mark := i.watches.get(objectName{render.ServiceAccount, render.MarkName(k)}, k.Namespace); mark != nil {
-		if err := i.delete(ctx, mark); err != nil {
-			errs = append(errs, err)
-		}
+	var errs []error
+	if taken {
+		i.o.Logger.Info("left to another controller, which runs it by now", "fleet", translate.FleetName(k), "namespace", namespace)
+	} else {
+		errs = append(errs, i.removeAll(ctx, k))
 	}
 	if i.o.Render.GatewayNamespaceMode && len(i.watches.moved(k)) > 0 {
 		errs = append(errs, i.removeFrom(ctx, k))
@@ -65,6 +65,40 @@ func (i *Infrastructure) remove(ctx context.Context, k store.Key) error {
 	}
 	i.forget(k)
 	return nil
+}
+
+// removeAll deletes what there is of a fleet, by labels rather than by what the
+// watches show, which may be of before. Workloads beside its Gateway are deleted
+// already; if there is one by now, it is another controller's.
+func (i *Infrastructure) removeAll(ctx context.Context, k store.Key) error {
+	namespace, resource := i.o.Render.FleetNamespace(k), i.o.Render.FleetResource(k)
+	ours := metav1.ListOptions{LabelSelector: labels.SelectorFromSet(i.o.Render.StableLabels(k)).String()}
+	var errs []error
+	for _, kind := range render.Kinds() {
+		if kind == render.ServiceAccount || i.besideGateway(k) && (kind == render.Deployment || kind == render.DaemonSet) {
+			continue
+		}
+		begin := time.Now()
+		err := i.of(kind, namespace).DeleteCollection(ctx, background(nil), ours)
+		i.observe(Write{Delete: true, Kind: kind.Kind, Namespace: namespace, Name: resource, Took: time.Since(begin), Err: err})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("delete each %s of %s in %s: %w", kind.Kind, translate.FleetName(k), namespace, err))
+		}
+	}
+	accounts, err := i.of(render.ServiceAccount, namespace).List(ctx, ours)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("list each ServiceAccount of %s in %s: %w", translate.FleetName(k), namespace, err))
+	} else {
+		for n := range accounts.Items {
+			errs = append(errs, i.removeAccount(ctx, k, &accounts.Items[n]))
+		}
+	}
+	if mark := i.watches.get(objectName{render.ServiceAccount, render.MarkName(k)}, k.Namespace); mark != nil {
+		if err := i.delete(ctx, mark); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // forget drops a fleet of which nothing is left, unless it is wanted again.
@@ -104,16 +138,16 @@ func (i *Infrastructure) removeSecret(ctx context.Context, k store.Key, namespac
 
 var secrets = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 
-// background deletes an object, and in time what it owns. uid, if there is one,
-// keeps a successor of the same name from being deleted in its place.
-func background(uid *metav1.Preconditions) metav1.DeleteOptions {
-	return metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground), Preconditions: uid}
+// background deletes an object, and in time what it owns. required, if given, keeps
+// what is not as expected from being deleted in its place.
+func background(required *metav1.Preconditions) metav1.DeleteOptions {
+	return metav1.DeleteOptions{PropagationPolicy: ptr.To(metav1.DeletePropagationBackground), Preconditions: required}
 }
 
 // removeFormer deletes objects of a fleet that are not among those wanted: they
 // had another name or are of the other kind of workload, or are of a kind that
 // is no longer asked for. A workload stays until its successor is available, and a
-// ServiceAccount until no pod runs as it. bad are kinds whose wanted objects could
+// ServiceAccount until no pod runs as it, or for the fleets that share it. bad are kinds whose wanted objects could
 // not be applied.
 func (i *Infrastructure) removeFormer(ctx context.Context, f *translate.Fleet, wanted []*unstructured.Unstructured, bad map[schema.GroupVersionKind]bool) error {
 	keep := make(map[objectName]bool, len(wanted))
@@ -148,7 +182,11 @@ func (i *Infrastructure) removeFormer(ctx context.Context, f *translate.Fleet, w
 				delete(now.applied, nameOf(o)) // that it goes is no change by others
 			}
 			i.mu.Unlock()
-			errs = append(errs, i.delete(ctx, o))
+			if kind == render.ServiceAccount {
+				errs = append(errs, i.removeAccount(ctx, f.Key, o))
+			} else {
+				errs = append(errs, i.delete(ctx, o))
+			}
 		}
 	}
 	i.setSwitching(f.Key, switching)
@@ -164,10 +202,39 @@ func (i *Infrastructure) setSwitching(k store.Key, on bool) {
 	}
 }
 
+// delete deletes an object, but no successor of the same name.
 func (i *Infrastructure) delete(ctx context.Context, o *unstructured.Unstructured) error {
+	err := i.deleteOnly(ctx, o, metav1.NewUIDPreconditions(string(o.GetUID())))
+	if apierrors.IsConflict(err) {
+		return nil // it is gone already
+	}
+	return err
+}
+
+// deleteIf deletes an object as it was when may said that it may be deleted. If it
+// changes meanwhile, may is asked again.
+func (i *Infrastructure) deleteIf(ctx context.Context, o *unstructured.Unstructured, may func(*unstructured.Unstructured) bool) error {
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		if o == nil || !may(o) {
+			return nil
+		}
+		err := i.deleteOnly(ctx, o, &metav1.Preconditions{UID: ptr.To(o.GetUID()), ResourceVersion: ptr.To(o.GetResourceVersion())})
+		if apierrors.IsConflict(err) {
+			now, err := i.live(ctx, nameOf(o), o.GetNamespace())
+			if err != nil {
+				return err
+			}
+			o = now
+		}
+		return err
+	})
+}
+
+// deleteOnly deletes an object that is as required; if it is not, that is a conflict.
+func (i *Infrastructure) deleteOnly(ctx context.Context, o *unstructured.Unstructured, required *metav1.Preconditions) error {
 	begin := time.Now()
-	err := i.of(o.GroupVersionKind(), o.GetNamespace()).Delete(ctx, o.GetName(), background(metav1.NewUIDPreconditions(string(o.GetUID()))))
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+	err := i.of(o.GroupVersionKind(), o.GetNamespace()).Delete(ctx, o.GetName(), background(required))
+	if apierrors.IsNotFound(err) {
 		err = nil // it is gone already
 	}
 	i.observe(Write{Delete: true, Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName(), Took: time.Since(begin), Err: err})
@@ -215,42 +282,11 @@ func (i *Infrastructure) findOrphans() {
 		if k.Kind == store.GatewayClass && i.unsure {
 			continue
 		}
-		here := !i.o.Render.GatewayNamespaceMode || i.madeHere(k)
+		here := !i.o.Render.GatewayNamespaceMode || slices.ContainsFunc(i.watches.workloads(k), i.madeHere)
 		if i.fleets[k] == nil && (here || moved[k]) {
 			i.o.Logger.Info("removing what is left of a fleet", "fleet", translate.FleetName(k))
 			i.fleets[k] = &fleet{elsewhere: !here}
 			i.applies.Add(k)
 		}
 	}
-}
-
-// madeHere says whether the proxies of a fleet answer to this controller. Beside
-// its Gateway there may be those of another controller with the same labels; the
-// audience of the token tells them apart.
-func (i *Infrastructure) madeHere(k store.Key) bool {
-	for _, o := range i.watches.workloads(k) {
-		volumes, _, err := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "volumes")
-		if err != nil {
-			continue
-		}
-		for _, v := range volumes {
-			v, ok := v.(map[string]any)
-			if !ok || v["name"] != render.TokenVolume {
-				continue
-			}
-			sources, _, err := unstructured.NestedSlice(v, "projected", "sources")
-			if err != nil {
-				continue
-			}
-			for _, s := range sources {
-				if s, ok := s.(map[string]any); ok {
-					audience, _, err := unstructured.NestedString(s, "serviceAccountToken", "audience")
-					if err == nil && audience == i.o.Render.Audience() {
-						return true
-					}
-				}
-			}
-		}
-	}
-	return false
 }

@@ -257,6 +257,14 @@ func (w *watches) account(fleet store.Key) string {
 	return found
 }
 
+// runAs says whether a workload of a fleet runs its pods as a ServiceAccount.
+func (w *watches) runAs(fleet store.Key, account string) bool {
+	return slices.ContainsFunc(w.workloads(fleet), func(o *unstructured.Unstructured) bool {
+		name, _, err := unstructured.NestedString(o.Object, "spec", "template", "spec", "serviceAccountName")
+		return err == nil && name == account
+	})
+}
+
 // nodePorts starts, if need be, the watches that tell where ports of nodes are
 // reached, and returns false until they know.
 func (w *watches) nodePorts() bool {
