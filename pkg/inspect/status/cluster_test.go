@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/rest"
 
 	"github.com/egctl/egctl/internal/testkube"
 	"github.com/egctl/egctl/pkg/inspect/proxies"
@@ -310,4 +313,32 @@ spec: {holderIdentity: laptop, leaseDurationSeconds: 15, renewTime: "`+renewed.U
 	if !unattended() {
 		t.Error("who held the Lease an hour ago passes for a controller")
 	}
+	// What the API server refuses on the way to that is no reason to show nothing.
+	for _, path := range []string{"/pods", "/leases", "/gatewayclasses"} {
+		config := rest.CopyConfig(c.Config)
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return misspelt{next, path} })
+		if client, err = NewClient(config); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := client.List(context.Background(), Resource{Version: "v1", Plural: "pods"}, Query{}); path == "/pods" && !apierrors.IsBadRequest(err) {
+			t.Fatalf("the API server accepts what is misspelt: %v", err)
+		}
+		if unattended() {
+			t.Errorf("what %s say is not known, and passes for known", path)
+		}
+	}
+}
+
+// misspelt garbles requests of a path, which the API server then refuses.
+type misspelt struct {
+	http.RoundTripper
+	path string
+}
+
+func (m misspelt) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, m.path) {
+		r = r.Clone(r.Context())
+		r.URL.RawQuery += "&continue=misspelt"
+	}
+	return m.RoundTripper.RoundTrip(r)
 }
