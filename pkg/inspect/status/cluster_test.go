@@ -146,13 +146,32 @@ func TestFollowing(t *testing.T) {
 	client := put(t, c)
 	q := Query{Namespace: c.Namespace}
 	goal := Goal{"Programmed", "True"}
+	served, err := client.Resources(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	short, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
 	var timeout *TimeoutError
-	err := client.Wait(short, read(t, client, "gateway", q), q, goal, nil)
+	err = client.Wait(short, served, read(t, client, "gateway", q), q, goal, nil)
 	if !errors.As(err, &timeout) || !strings.Contains(err.Error(), "gateway "+c.Namespace+"/eg: Programmed=False, AddressNotAssigned: as the test says") {
 		t.Errorf("%v", err)
+	}
+
+	// A parent that is not there is said to be so, as in the table.
+	c.Apply(t, kind("httproutes"), true, `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: lost}
+spec: {parentRefs: [{name: typo}]}`)
+	for _, goal := range []Goal{{}, {"Accepted", "True"}} {
+		short, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+		defer cancel()
+		err := client.Wait(short, served, read(t, client, "httproute", q), q, goal, nil)
+		if want := "httproute " + c.Namespace + "/lost: gateway/typo: Gateway " + c.Namespace + "/typo does not exist"; err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 
 	ctx, cancel := context.WithTimeout(context.Background(), testkube.Patience)
@@ -180,7 +199,7 @@ func TestFollowing(t *testing.T) {
 		}
 	})
 	waited := make(chan error, 1)
-	go func() { waited <- client.Wait(ctx, read(t, client, "gateway", q), q, goal, nil) }()
+	go func() { waited <- client.Wait(ctx, served, read(t, client, "gateway", q), q, goal, nil) }()
 	// A change that no column shows comes first: it is not to be printed.
 	if _, err := c.Dynamic.Resource(kind("httproutes")).Namespace(c.Namespace).Patch(ctx, "web", "application/merge-patch+json",
 		[]byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{}); err != nil {
