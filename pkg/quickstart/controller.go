@@ -105,7 +105,7 @@ func Cleanup(ctx context.Context, o ClusterOptions) error {
 	if err != nil {
 		return err
 	}
-	if fleet != nil && removed > 0 {
+	if fleet != nil && len(removed) > 0 {
 		if err := r.wait(ctx, "the proxies are gone", func(ctx context.Context) (string, error) {
 			pods, err := r.client.CoreV1().Pods(fleet.Namespace).List(ctx, metav1.ListOptions{LabelSelector: fleet.Selector.String()})
 			if err != nil || len(pods.Items) == 0 {
@@ -117,7 +117,7 @@ func Cleanup(ctx context.Context, o ClusterOptions) error {
 		}
 	}
 	m, err := r.client.CoreV1().ConfigMaps(r.Controller).Get(ctx, noteName, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) && removed == 0 {
+	if apierrors.IsNotFound(err) && len(removed) == 0 {
 		o.Say(fmt.Sprintf("there is nothing to clean up: no quickstart has made anything in namespace %s, nor the controller in %s; -n says which namespace", r.Namespace, r.Controller))
 		return nil
 	}

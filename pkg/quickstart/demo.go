@@ -12,8 +12,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
+	gateway "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egctl/egctl/pkg/install/crd"
 )
 
 // madeBy marks what a quickstart has made, so that its clean-up takes that and
@@ -135,10 +139,10 @@ func (d *demo) apply(ctx context.Context, say func(string)) error {
 	return nil
 }
 
-// remove deletes what apply has made, last first, says what it was, and returns how many
-// objects there were.
-func (d *demo) remove(ctx context.Context, say func(string)) (int, error) {
-	removed := 0
+// remove deletes what apply has made, last first, says what it was, and returns the
+// objects. The GatewayClass stays while others have Gateways of it.
+func (d *demo) remove(ctx context.Context, say func(string)) ([]*unstructured.Unstructured, error) {
+	var removed []*unstructured.Unstructured
 	for i := len(d.objects) - 1; i >= 0; i-- {
 		u := d.objects[i]
 		client, name, err := d.resource(u)
@@ -152,6 +156,16 @@ func (d *demo) remove(ctx context.Context, say func(string)) (int, error) {
 		if apierrors.IsNotFound(err) || err == nil && !ours(there) {
 			continue
 		}
+		if err == nil && u.GetKind() == "GatewayClass" {
+			users, err := d.users(ctx, u.GetName())
+			if err != nil {
+				return removed, err
+			}
+			if len(users) > 0 {
+				say(fmt.Sprintf("%s stays: other Gateways are of it: %s", name, crd.Fields(users, 5)))
+				continue
+			}
+		}
 		if err == nil {
 			uid := there.GetUID()
 			err = client.Delete(ctx, u.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
@@ -160,7 +174,28 @@ func (d *demo) remove(ctx context.Context, say func(string)) (int, error) {
 			return removed, fmt.Errorf("delete %s: %w", name, err)
 		}
 		say(name + " is deleted")
-		removed++
+		removed = append(removed, there)
 	}
 	return removed, nil
+}
+
+// users are the Gateways of a class but for those that are being deleted, as the demo's
+// is by then.
+func (d *demo) users(ctx context.Context, class string) ([]string, error) {
+	mapping, err := d.mapper.RESTMapping(schema.GroupKind{Group: gateway.GroupName, Kind: "Gateway"}, "v1")
+	if err != nil {
+		return nil, fmt.Errorf("kind Gateway: %w", err)
+	}
+	all, err := d.client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("look for other Gateways of GatewayClass %s: %w", class, err)
+	}
+	var users []string
+	for i := range all.Items {
+		g := &all.Items[i]
+		if name, _, _ := unstructured.NestedString(g.Object, "spec", "gatewayClassName"); name == class && g.GetDeletionTimestamp() == nil {
+			users = append(users, g.GetNamespace()+"/"+g.GetName())
+		}
+	}
+	return users, nil
 }
