@@ -10,6 +10,7 @@ import (
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/egctl/egctl/pkg/inspect/proxies"
 	"github.com/egctl/egctl/pkg/install"
@@ -83,6 +84,12 @@ func (r *clusterRun) leave(ctx context.Context, n note) error {
 	return nil
 }
 
+// owns says whether proxies are those of the demo's Gateway alone.
+func (r *clusterRun) owns(fleet *proxies.Fleet) bool {
+	l := fleet.Service.Labels
+	return l[proxies.OwningGatewayName] == gatewayName && l[proxies.OwningGatewayNamespace] == r.Namespace
+}
+
 // Cleanup takes away what a quickstart has made, and nothing else: the demo, and
 // the controller and its definitions if the quickstart has installed them and nobody
 // else has come to use them.
@@ -105,7 +112,8 @@ func Cleanup(ctx context.Context, o ClusterOptions) error {
 	if err != nil {
 		return err
 	}
-	if fleet != nil && len(removed) > 0 {
+	// Proxies that serve other Gateways as well stay, and so do those of a Gateway that does.
+	if fleet != nil && r.owns(fleet) && slices.ContainsFunc(removed, func(u *unstructured.Unstructured) bool { return u.GetKind() == "Gateway" }) {
 		if err := r.wait(ctx, "the proxies are gone", func(ctx context.Context) (string, error) {
 			pods, err := r.client.CoreV1().Pods(fleet.Namespace).List(ctx, metav1.ListOptions{LabelSelector: fleet.Selector.String()})
 			if err != nil || len(pods.Items) == 0 {
