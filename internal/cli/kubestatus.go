@@ -213,7 +213,7 @@ func (o *statusOptions) Run(ctx context.Context) error {
 		return err
 	}
 	if o.Wait != "" {
-		if err := o.wait(ctx, client, world, q); err != nil {
+		if err := o.wait(ctx, client, served, world, q); err != nil {
 			return err
 		}
 	}
@@ -249,10 +249,10 @@ func (o *statusOptions) unattended(ctx context.Context, client *status.Client, s
 }
 
 // wait waits for the goal; what is missing is narrated.
-func (o *statusOptions) wait(ctx context.Context, client *status.Client, w *status.World, q status.Query) error {
+func (o *statusOptions) wait(ctx context.Context, client *status.Client, served []status.Resource, w *status.World, q status.Query) error {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	return client.Wait(ctx, w, q, o.goal, func(missing []string) {
+	return client.Wait(ctx, served, w, q, o.goal, func(missing []string) {
 		more := ""
 		if len(missing) > 1 {
 			more = fmt.Sprintf(" (and %d more)", len(missing)-1)

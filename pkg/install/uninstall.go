@@ -47,6 +47,12 @@ type Removal struct {
 	// Definitions are the CRDs that go, each with the number of its objects, which
 	// go with it.
 	Definitions map[string]int
+	// Resumed says that an earlier uninstallation has taken the release and has not come
+	// to its end: what the release leaves behind goes now.
+	Resumed bool
+	// Finally, if there is one, is called when all of that is gone, and before the
+	// namespace is looked at, which may go with what it has then.
+	Finally func(context.Context) error
 }
 
 // Dependents is the number of Gateways and routes.
@@ -236,6 +242,10 @@ func (i *Installer) Uninstall(ctx context.Context, r *Removal, timeout time.Dura
 		if err := errors.Join(err, i.leftovers(ctx, r)); err != nil {
 			return err
 		}
+	} else if r.Resumed {
+		if err := i.leftovers(ctx, r); err != nil {
+			return err
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Definitions)) {
 		err := i.dynamic.Resource(crd.Resource).Delete(ctx, name, metav1.DeleteOptions{})
@@ -249,7 +259,15 @@ func (i *Installer) Uninstall(ctx context.Context, r *Removal, timeout time.Dura
 		}
 		i.o.Say(fmt.Sprintf("%d CustomResourceDefinitions are deleted", len(r.Definitions)))
 	}
-	return nil
+	if r.Finally != nil {
+		if err := r.Finally(ctx); err != nil {
+			return err
+		}
+	}
+	if r.Release == nil && !r.Resumed {
+		return nil
+	}
+	return i.removeNamespace(ctx)
 }
 
 // gone waits until the definitions are deleted, which their objects can hold up.
@@ -297,7 +315,7 @@ func (i *Installer) leftovers(ctx context.Context, r *Removal) error {
 			return err
 		}
 	}
-	return i.removeNamespace(ctx)
+	return nil
 }
 
 // release takes the controller's finalizer off a GatewayClass, which nobody could

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
-	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	applycore "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/egctl/egctl/pkg/inspect/proxies"
 	"github.com/egctl/egctl/pkg/install"
@@ -19,11 +21,17 @@ import (
 
 // A quickstart that installs the controller leaves a note of that beside it, for
 // its clean-up: a ConfigMap of this name.
-const noteName = "egctl-quickstart"
+const (
+	noteName = "egctl-quickstart"
+	noteKey  = "installed"
+)
 
 // note is what a quickstart has installed.
 type note struct {
 	Release string `json:"release"`
+	// Deployed is when the release came to be, which an upgrade does not change: one of
+	// the same name that did so at another time is not the quickstart's. Zero: none came.
+	Deployed time.Time `json:"deployed"`
 	// Definitions are the CustomResourceDefinitions that were not there before.
 	Definitions []string `json:"definitions"`
 }
@@ -63,24 +71,66 @@ func (r *clusterRun) ensureController(ctx context.Context) error {
 		}
 	}
 	r.Say(fmt.Sprintf("installing chart %s %s in namespace %s", plan.Chart, plan.Version, r.Controller))
-	_, err = r.install.Apply(ctx, plan)
+	made, err := r.install.Apply(ctx, plan)
+	if made != nil && made.Info != nil {
+		n.Deployed = made.Info.FirstDeployed.Time.UTC()
+	}
 	// Also what came about half is to be taken away.
 	return errors.Join(err, r.leave(context.WithoutCancel(ctx), n))
 }
 
-// leave writes the note.
+// leave writes the note. Definitions that an earlier one names are still a quickstart's:
+// it may have failed after it had made them.
 func (r *clusterRun) leave(ctx context.Context, n note) error {
+	before, found, err := r.noted(ctx)
+	if err != nil {
+		return err
+	}
+	if found {
+		n.Definitions = append(n.Definitions, before.Definitions...)
+		slices.Sort(n.Definitions)
+		n.Definitions = slices.Compact(n.Definitions)
+	}
 	text, err := json.Marshal(n)
 	if err != nil {
 		return err
 	}
-	m := &core.ConfigMap{Data: map[string]string{"installed": string(text)}}
-	m.Name, m.Labels = noteName, map[string]string{madeBy: madeByUs}
-	_, err = r.client.CoreV1().ConfigMaps(r.Controller).Create(ctx, m, metav1.CreateOptions{FieldManager: fieldManager})
-	if err != nil && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) {
+	m := applycore.ConfigMap(noteName, r.Controller).WithLabels(map[string]string{madeBy: madeByUs}).WithData(map[string]string{noteKey: string(text)})
+	_, err = r.client.CoreV1().ConfigMaps(r.Controller).Apply(ctx, m, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("note what was installed: %w", err)
 	}
 	return nil
+}
+
+// noted reads the note, if there is one.
+func (r *clusterRun) noted(ctx context.Context) (n note, found bool, err error) {
+	m, err := r.client.CoreV1().ConfigMaps(r.Controller).Get(ctx, noteName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return n, false, nil
+	}
+	if err != nil {
+		return n, false, fmt.Errorf("read what was installed: %w", err)
+	}
+	if err := json.Unmarshal([]byte(m.Data[noteKey]), &n); err != nil {
+		return n, false, fmt.Errorf("ConfigMap %s/%s: %w", r.Controller, noteName, err)
+	}
+	return n, true, nil
+}
+
+// forget deletes the note.
+func (r *clusterRun) forget(ctx context.Context) error {
+	err := r.client.CoreV1().ConfigMaps(r.Controller).Delete(ctx, noteName, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete ConfigMap %s/%s: %w", r.Controller, noteName, err)
+	}
+	return nil
+}
+
+// owns says whether proxies are those of the demo's Gateway alone.
+func (r *clusterRun) owns(fleet *proxies.Fleet) bool {
+	l := fleet.Service.Labels
+	return l[proxies.OwningGatewayName] == gatewayName && l[proxies.OwningGatewayNamespace] == r.Namespace
 }
 
 // Cleanup takes away what a quickstart has made, and nothing else: the demo, and
@@ -105,7 +155,8 @@ func Cleanup(ctx context.Context, o ClusterOptions) error {
 	if err != nil {
 		return err
 	}
-	if fleet != nil && removed > 0 {
+	// Proxies that serve other Gateways as well stay, and so do those of a Gateway that does.
+	if fleet != nil && r.owns(fleet) && slices.ContainsFunc(removed, func(u *unstructured.Unstructured) bool { return u.GetKind() == "Gateway" }) {
 		if err := r.wait(ctx, "the proxies are gone", func(ctx context.Context) (string, error) {
 			pods, err := r.client.CoreV1().Pods(fleet.Namespace).List(ctx, metav1.ListOptions{LabelSelector: fleet.Selector.String()})
 			if err != nil || len(pods.Items) == 0 {
@@ -116,29 +167,41 @@ func Cleanup(ctx context.Context, o ClusterOptions) error {
 			return err
 		}
 	}
-	m, err := r.client.CoreV1().ConfigMaps(r.Controller).Get(ctx, noteName, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) && removed == 0 {
+	n, found, err := r.noted(ctx)
+	switch {
+	case err != nil:
+		return err
+	case found:
+		return r.uninstall(ctx, n)
+	case len(removed) == 0:
 		o.Say(fmt.Sprintf("there is nothing to clean up: no quickstart has made anything in namespace %s, nor the controller in %s; -n says which namespace", r.Namespace, r.Controller))
-		return nil
-	}
-	if apierrors.IsNotFound(err) {
+	default:
 		o.Say("the controller was not installed by a quickstart; it stays")
-		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("read what was installed: %w", err)
-	}
-	var n note
-	if err := json.Unmarshal([]byte(m.Data["installed"]), &n); err != nil {
-		return fmt.Errorf("ConfigMap %s/%s: %w", r.Controller, noteName, err)
-	}
-	return r.uninstall(ctx, n)
+	return nil
 }
 
+// uninstall takes away what the note says. The note goes when all of that is gone, so that
+// a clean-up that was interrupted can be done once more.
 func (r *clusterRun) uninstall(ctx context.Context, n note) error {
 	removal, err := r.install.PlanUninstall(ctx, n.Release, true)
 	if err != nil {
 		return err
+	}
+	if f := removal.Release; f != nil && (f.Info == nil || n.Deployed.IsZero() || !f.Info.FirstDeployed.Time.Equal(n.Deployed)) {
+		r.Say(fmt.Sprintf("release %s in namespace %s is not the one that the quickstart has installed; it stays", n.Release, r.Controller))
+		return r.forget(ctx)
+	}
+	if removal.Release == nil {
+		_, err := r.client.AppsV1().Deployments(r.Controller).Get(ctx, wellknown.Deployment, metav1.GetOptions{})
+		switch {
+		case err == nil:
+			r.Say(fmt.Sprintf("the controller in namespace %s is not the one that the quickstart has installed; it stays", r.Controller))
+			return r.forget(ctx)
+		case !apierrors.IsNotFound(err):
+			return fmt.Errorf("look for the controller: %w", err)
+		}
+		removal.Resumed = true
 	}
 	if d := removal.Dependents(); d > 0 {
 		r.Say(fmt.Sprintf("%d Gateways and routes of others depend on the controller; it stays", d))
@@ -152,8 +215,6 @@ func (r *clusterRun) uninstall(ctx context.Context, n note) error {
 			delete(removal.Definitions, name)
 		}
 	}
-	if err := r.client.CoreV1().ConfigMaps(r.Controller).Delete(ctx, noteName, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("delete ConfigMap %s/%s: %w", r.Controller, noteName, err)
-	}
+	removal.Finally = r.forget
 	return r.install.Uninstall(ctx, removal, r.Timeout)
 }

@@ -15,7 +15,9 @@ import (
 // holds the Lease of its leader, as a controller outside of the cluster would. What a
 // controller has written stays when it goes, and nothing keeps it true.
 //
-// It is false where that cannot be known. Controllers of other names are none that could be looked for.
+// It is false where that cannot be known, whatever the API server gave as the reason: this
+// is asked beside what the user wants to see. Controllers of other names are none that could
+// be looked for.
 func (c *Client) Unattended(ctx context.Context, served []Resource, w *World, now time.Time) (bool, error) {
 	ours, err := c.spokenFor(ctx, served, w)
 	if err != nil || !ours {
@@ -38,7 +40,7 @@ func (c *Client) Unattended(ctx context.Context, served []Resource, w *World, no
 		running = running || p.Status.Phase == "Running" && p.Metadata.DeletionTimestamp == nil
 		return nil
 	})
-	if running || Unavailable(err) {
+	if running || refused(err) {
 		return false, nil
 	}
 	if err != nil {
@@ -64,6 +66,9 @@ func (c *Client) Unattended(ctx context.Context, served []Resource, w *World, no
 	})
 	if Unavailable(err) {
 		return true, nil // the pods have said it, and few controllers run elsewhere
+	}
+	if refused(err) {
+		return false, nil
 	}
 	return err == nil && !held, err
 }
@@ -91,7 +96,7 @@ func (c *Client) spokenFor(ctx context.Context, served []Resource, w *World) (bo
 			continue
 		}
 		all, _, err := c.List(ctx, r, Query{})
-		if Unavailable(err) {
+		if refused(err) {
 			return false, nil
 		}
 		if err != nil {

@@ -241,3 +241,10 @@ func (c *Client) Watch(ctx context.Context, r Resource, q Query, from string, do
 // Unavailable says that objects of a kind cannot be read though the cluster is there:
 // the kind has just gone, or the user may not read it.
 func Unavailable(err error) bool { return apierrors.IsNotFound(err) || apierrors.IsForbidden(err) }
+
+// refused says that the API server is there and has not given what it was asked for, for
+// whatever reason. Who asks only to say more than was wanted goes on without.
+func refused(err error) bool {
+	var answer apierrors.APIStatus
+	return errors.As(err, &answer)
+}

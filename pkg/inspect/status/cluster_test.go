@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/rest"
 
 	"github.com/egctl/egctl/internal/testkube"
 	"github.com/egctl/egctl/pkg/inspect/proxies"
@@ -143,13 +146,32 @@ func TestFollowing(t *testing.T) {
 	client := put(t, c)
 	q := Query{Namespace: c.Namespace}
 	goal := Goal{"Programmed", "True"}
+	served, err := client.Resources(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	short, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
 	var timeout *TimeoutError
-	err := client.Wait(short, read(t, client, "gateway", q), q, goal, nil)
+	err = client.Wait(short, served, read(t, client, "gateway", q), q, goal, nil)
 	if !errors.As(err, &timeout) || !strings.Contains(err.Error(), "gateway "+c.Namespace+"/eg: Programmed=False, AddressNotAssigned: as the test says") {
 		t.Errorf("%v", err)
+	}
+
+	// A parent that is not there is said to be so, as in the table.
+	c.Apply(t, kind("httproutes"), true, `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: lost}
+spec: {parentRefs: [{name: typo}]}`)
+	for _, goal := range []Goal{{}, {"Accepted", "True"}} {
+		short, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+		defer cancel()
+		err := client.Wait(short, served, read(t, client, "httproute", q), q, goal, nil)
+		if want := "httproute " + c.Namespace + "/lost: gateway/typo: Gateway " + c.Namespace + "/typo does not exist"; err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 
 	ctx, cancel := context.WithTimeout(context.Background(), testkube.Patience)
@@ -177,7 +199,7 @@ func TestFollowing(t *testing.T) {
 		}
 	})
 	waited := make(chan error, 1)
-	go func() { waited <- client.Wait(ctx, read(t, client, "gateway", q), q, goal, nil) }()
+	go func() { waited <- client.Wait(ctx, served, read(t, client, "gateway", q), q, goal, nil) }()
 	// A change that no column shows comes first: it is not to be printed.
 	if _, err := c.Dynamic.Resource(kind("httproutes")).Namespace(c.Namespace).Patch(ctx, "web", "application/merge-patch+json",
 		[]byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{}); err != nil {
@@ -310,4 +332,32 @@ spec: {holderIdentity: laptop, leaseDurationSeconds: 15, renewTime: "`+renewed.U
 	if !unattended() {
 		t.Error("who held the Lease an hour ago passes for a controller")
 	}
+	// What the API server refuses on the way to that is no reason to show nothing.
+	for _, path := range []string{"/pods", "/leases", "/gatewayclasses"} {
+		config := rest.CopyConfig(c.Config)
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return misspelt{next, path} })
+		if client, err = NewClient(config); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := client.List(context.Background(), Resource{Version: "v1", Plural: "pods"}, Query{}); path == "/pods" && !apierrors.IsBadRequest(err) {
+			t.Fatalf("the API server accepts what is misspelt: %v", err)
+		}
+		if unattended() {
+			t.Errorf("what %s say is not known, and passes for known", path)
+		}
+	}
+}
+
+// misspelt garbles requests of a path, which the API server then refuses.
+type misspelt struct {
+	http.RoundTripper
+	path string
+}
+
+func (m misspelt) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, m.path) {
+		r = r.Clone(r.Context())
+		r.URL.RawQuery += "&continue=misspelt"
+	}
+	return m.RoundTripper.RoundTrip(r)
 }

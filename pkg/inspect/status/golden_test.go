@@ -168,7 +168,7 @@ func render(t *testing.T, w *World, endpoints map[string]Endpoints, name string)
 		for _, goal := range words[1:] {
 			g, err := ParseGoal(goal)
 			check(err)
-			b.WriteString(strings.Join(append(w.missing(g, []string{"eg"}), ""), "\n"))
+			b.WriteString(strings.Join(append(w.missing(g, []string{"eg"}, gone), ""), "\n"))
 		}
 	default:
 		t.Fatalf("no such form: %s", name)

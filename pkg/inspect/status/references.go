@@ -2,7 +2,6 @@ package status
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -29,13 +28,12 @@ func (c *Client) FindGone(ctx context.Context, served []Resource, w *World, endp
 		}
 		g.Go(func() error {
 			_, err := c.request(r, Query{Namespace: ref.Namespace}).Name(ref.Name).Do(ctx).Raw()
-			var answer apierrors.APIStatus
 			switch {
 			case apierrors.IsNotFound(err):
 				mu.Lock()
 				defer mu.Unlock()
 				gone[key] = true
-			case err != nil && !errors.As(err, &answer):
+			case err != nil && !refused(err):
 				return err
 			}
 			return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Goal is what to wait for. The zero Goal is that nothing is wrong and nothing is
@@ -33,10 +34,11 @@ func ParseGoal(s string) (Goal, error) {
 	return Goal{}, fmt.Errorf("%q is not of the form CONDITION[=True|False|Unknown]", s)
 }
 
-// Missed says why an object has not reached the goal; empty: it has.
-func (g Goal) Missed(f Family, o *Object) string {
+// Missed says why an object has not reached the goal; empty: it has. What is known to be
+// gone changes the words and nothing else.
+func (g Goal) Missed(f Family, o *Object, gone Gone) string {
 	if g.Condition == "" {
-		list := review(f, o, nil)
+		list := review(f, o, gone)
 		slices.SortStableFunc(list, func(a, b Issue) int { return int(b.Verdict) - int(a.Verdict) })
 		if len(list) == 0 || list[0].Verdict <= Warned {
 			return ""
@@ -66,8 +68,13 @@ func (g Goal) Missed(f Family, o *Object) string {
 	}
 	if f == Route {
 		for _, ref := range o.Spec.ParentRefs {
-			if !answered(o, ref) {
-				missed = append(missed, ref.text("Gateway", o.Metadata.Namespace)+": no controller has answered")
+			on := ref.text("Gateway", o.Metadata.Namespace)
+			switch {
+			case answered(o, ref):
+			case gone[ref.key("Gateway", o.Metadata.Namespace)]:
+				missed = append(missed, ref.missing(o, on).state())
+			default:
+				missed = append(missed, on+": no controller has answered")
 			}
 		}
 	}
@@ -84,6 +91,9 @@ func (g Goal) Missed(f Family, o *Object) string {
 
 // state is a condition with its reason and message, in one line.
 func (i Issue) state() string {
+	if i.Type == existence {
+		return i.short()
+	}
 	s := i.Type + "=" + i.Status
 	if i.On != "" {
 		s = i.On + ": " + s
@@ -114,13 +124,13 @@ func (e *TimeoutError) Error() string {
 
 // missing says which objects have not reached the goal. What is asked for by name
 // has to be there; else there has to be something.
-func (w *World) missing(g Goal, names []string) []string {
+func (w *World) missing(g Goal, names []string, gone Gone) []string {
 	var list []string
 	seen := map[string]bool{}
 	for i, r := range w.Resources {
 		for _, o := range w.Objects[i] {
 			seen[o.Metadata.Name] = true
-			if m := g.Missed(r.Family, o); m != "" {
+			if m := g.Missed(r.Family, o, gone); m != "" {
 				name := o.Metadata.Name
 				if o.Metadata.Namespace != "" {
 					name = o.Metadata.Namespace + "/" + name
@@ -140,14 +150,27 @@ func (w *World) missing(g Goal, names []string) []string {
 	return list
 }
 
+// lastLook is how long the API server may take to say what is still missing at the end.
+const lastLook = 2 * time.Second
+
 // Wait follows a world until its objects have reached the goal, and keeps it up to
 // date. The end of the context before that is a [TimeoutError] when it was a
 // deadline. Progress is called with what is missing when that changes; nil: not.
-func (c *Client) Wait(ctx context.Context, w *World, q Query, g Goal, progress func(missing []string)) error {
-	missing := w.missing(g, q.Names)
+// Served are the kinds of which parents may be that are not there.
+func (c *Client) Wait(ctx context.Context, served []Resource, w *World, q Query, g Goal, progress func(missing []string)) error {
+	var missing []string
+	look := func(ctx context.Context) {
+		if missing = w.missing(g, q.Names, nil); len(missing) == 0 {
+			return
+		}
+		// Without an answer it is not known, and then it is not said.
+		if gone, err := c.FindGone(ctx, served, w, nil); err == nil {
+			missing = w.missing(g, q.Names, gone)
+		}
+	}
 	told := ""
 	check := func() bool {
-		missing = w.missing(g, q.Names)
+		look(ctx)
 		if s := strings.Join(missing, "\n"); progress != nil && s != told && len(missing) > 0 {
 			told = s
 			progress(missing)
@@ -169,6 +192,10 @@ func (c *Client) Wait(ctx context.Context, w *World, q Query, g Goal, progress f
 	case len(missing) == 0:
 		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		// What was missing may have come without a change of what is followed.
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+		defer cancel()
+		look(last)
 		return &TimeoutError{Missing: missing}
 	default:
 		return ctx.Err()
