@@ -33,7 +33,9 @@ type statusOptions struct {
 	goal status.Goal
 	path string // of -o jsonpath=
 	gone status.Gone
-	now  func() time.Time
+	// alone says that statuses are of a controller that is gone.
+	alone bool
+	now   func() time.Time
 }
 
 func statusFormats() []string {
@@ -241,9 +243,9 @@ func (o *statusOptions) unattended(ctx context.Context, client *status.Client, s
 	if o.Output == "name" {
 		return nil // shows no status
 	}
-	alone, err := client.Unattended(ctx, served, w, o.now())
-	if alone {
-		fmt.Fprintf(o.Err, "note: no controller %s is seen in the cluster: statuses that it wrote are what it left behind, and nothing keeps them true; egctl install brings one\n", v1alpha1.GatewayControllerName)
+	var err error
+	if o.alone, err = client.Unattended(ctx, served, w, o.now()); o.alone {
+		fmt.Fprintf(o.Err, "warning: no controller %s is seen in the cluster: statuses that it wrote are what it left behind, and nothing keeps them true; egctl install brings one\n", v1alpha1.GatewayControllerName)
 	}
 	return err
 }
@@ -264,6 +266,9 @@ func (o *statusOptions) wait(ctx context.Context, client *status.Client, served 
 // verdict is the exit code.
 func (o *statusOptions) verdict(tables []status.Table) error {
 	worst := status.Fine
+	if o.alone {
+		worst = status.Warned
+	}
 	for _, t := range tables {
 		for _, r := range t.Rows {
 			worst = max(worst, r.Verdict)

@@ -77,7 +77,10 @@ func (o *statusOptions) missing(tables []status.Table, q status.Query) error {
 // nothing says that there is nothing, or nothing bad.
 func (o *statusOptions) nothing(q status.Query) string {
 	what := "No objects found"
-	if o.Quiet {
+	switch {
+	case o.Quiet && o.alone:
+		what = "Everything was fine when the controller went"
+	case o.Quiet:
 		what = "Everything is fine"
 	}
 	if q.Namespace == "" {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/dynamic"
@@ -93,6 +94,9 @@ func Cluster(ctx context.Context, o ClusterOptions) error {
 	if err := r.install.Reachable(ctx); err != nil {
 		return fmt.Errorf("%w\n  Without a cluster: egctl quickstart --local", err)
 	}
+	if err := r.namespaced(ctx); err != nil {
+		return err
+	}
 	if err := r.learnKinds(); err != nil {
 		return err
 	}
@@ -126,6 +130,21 @@ func Cluster(ctx context.Context, o ClusterOptions) error {
 		return nil
 	}
 	return r.forward(ctx)
+}
+
+// namespaced refuses to go on without a namespace for the demo. Who may not see it may
+// still be let to apply things there.
+func (r *clusterRun) namespaced(ctx context.Context) error {
+	ns, err := r.client.CoreV1().Namespaces().Get(ctx, r.Namespace, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("namespace %[1]s does not exist: kubectl create namespace %[1]s makes it", r.Namespace)
+	case err == nil && ns.DeletionTimestamp != nil:
+		return fmt.Errorf("namespace %s is being removed: try again when it is gone, or name another with -n", r.Namespace)
+	case err != nil && !apierrors.IsForbidden(err):
+		return fmt.Errorf("look for namespace %s: %w", r.Namespace, err)
+	}
+	return nil
 }
 
 // learnKinds asks which kinds there are, as of now: the installation has made some.
