@@ -2,11 +2,13 @@ package install_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"helm.sh/helm/v3/pkg/release"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -272,5 +274,39 @@ func TestForeignPolicyStays(t *testing.T) {
 	}
 	if _, err := w.client.AdmissionregistrationV1().ValidatingAdmissionPolicies().Get(w.ctx, crd.PolicyName, metav1.GetOptions{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Who interrupts an upgrade in the middle of Helm's work gets what was before, and all
+// of it: Helm does not go on while egctl goes back.
+func TestInterruptedUpgradeGoesBack(t *testing.T) {
+	w := newWorld(t)
+	w.install(w.request())
+	ctx, interrupt := context.WithCancel(w.ctx)
+	defer interrupt()
+	i, err := install.New(install.Options{Getter: w.getter, Namespace: w.namespace, Say: func(s string) { t.Log(s) },
+		Debug: func(s string) {
+			if strings.HasPrefix(s, "creating upgraded release") {
+				interrupt()
+			}
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := i.PlanUpgrade(ctx, install.Request{Chart: install.Chart{Program: "v0.9.1"}, Wait: true, Timeout: time.Minute,
+		Values: map[string]any{"deployment": map[string]any{"replicas": 2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.Apply(ctx, plan); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "rolled back to revision 1") {
+		t.Errorf("an interrupted upgrade: %v", err)
+	}
+	now, err := i.Find("")
+	if err != nil || now.Version != 3 || now.Info.Status != release.StatusDeployed || now.Chart.Metadata.Version != "v0.9.0" {
+		t.Errorf("revision %d, %s, of %s, %v", now.Version, now.Info.Status, now.Chart.Metadata.Version, err)
+	}
+	d, err := w.client.AppsV1().Deployments(w.namespace).Get(w.ctx, "envoy-gateway", metav1.GetOptions{})
+	if err != nil || *d.Spec.Replicas != 1 || d.Labels["app.kubernetes.io/version"] != "v0.9.0" {
+		t.Errorf("%d replicas, labels %v, %v", *d.Spec.Replicas, d.Labels, err)
 	}
 }
