@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/egctl/egctl/pkg/crds"
 	"github.com/egctl/egctl/pkg/install"
@@ -49,6 +50,7 @@ func TestLifeOfAnInstallation(t *testing.T) {
 	if plan := upgrade(w.request().Values); !plan.Same {
 		t.Errorf("the same values, but %+v", plan.Changes)
 	}
+	w.sameUnlessByHand(upgrade)
 	if err := w.client.CoreV1().Services(w.namespace).Delete(w.ctx, "envoy-gateway", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +118,41 @@ func TestLifeOfAnInstallation(t *testing.T) {
 	}
 	w.nothingLeft()
 	w.definition("httproutes.gateway.networking.k8s.io")
+}
+
+// sameUnlessByHand changes things by hand, each of which an upgrade to the same is to undo,
+// and ends as it began.
+func (w *world) sameUnlessByHand(upgrade func(map[string]any) *install.Plan) {
+	w.t.Helper()
+	deployments := w.client.AppsV1().Deployments(w.namespace)
+	patch := func(p string) {
+		w.t.Helper()
+		if _, err := deployments.Patch(w.ctx, "envoy-gateway", types.StrategicMergePatchType, []byte(p), metav1.PatchOptions{}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	patch(`{"metadata": {"annotations": {"example.com/somebodys": "own"}}}`)
+	if plan := upgrade(nil); !plan.Same {
+		w.t.Errorf("what is somebody else's stays, but %+v, %q", plan.Changes, plan.Notes)
+	}
+	patch(`{"spec": {"replicas": 0}}`)
+	plan := upgrade(nil)
+	if plan.Same || len(plan.Changes) != 1 || len(plan.Changes[0].Fields) != 1 || plan.Changes[0].Fields[0] != (install.FieldChange{Path: "spec.replicas", Old: "0", New: "1"}) ||
+		len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "changed by hand") {
+		w.t.Errorf("it is scaled to none, and the changes are %+v, notes %q", plan.Changes, plan.Notes)
+	}
+	patch(`{"spec": {"replicas": 1}}`)
+	// As if it did not come to run, for now.
+	if plan := upgrade(nil); plan.Same || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "does not run") {
+		w.t.Errorf("it does not run yet, and the notes are %q", plan.Notes)
+	}
+	w.eventually("it runs again", func() bool {
+		d, err := deployments.Get(w.ctx, "envoy-gateway", metav1.GetOptions{})
+		return err == nil && d.Status.AvailableReplicas == 1
+	})
+	if plan := upgrade(nil); !plan.Same {
+		w.t.Errorf("all is as it was, but %+v, %q", plan.Changes, plan.Notes)
+	}
 }
 
 // nothingLeft looks for what a release leaves that belongs to no namespace, and

@@ -66,7 +66,8 @@ type Plan struct {
 	// Notes say what else will not be as before, or not as the values have it.
 	Notes []string
 	// Same says that an upgrade has nothing to do: chart, values, objects and
-	// CustomResourceDefinitions are those of the revision before, which was deployed well.
+	// CustomResourceDefinitions are those of the revision before, which was deployed well,
+	// and the cluster has them like that. Where it is to be waited for, they run, too.
 	Same bool
 
 	wanted []*unstructured.Unstructured
@@ -193,14 +194,8 @@ func (i *Installer) PlanUpgrade(ctx context.Context, r Request) (*Plan, error) {
 		p.Changes = append(p.Changes, Change{Kind: Removed, Object: name})
 	}
 	if p.Same = same(p, previous, rendered); p.Same {
-		// Who has deleted something by hand wants it back.
-		lost, err := i.lost(rendered.Manifest)
-		if err != nil {
+		if err := i.unlike(ctx, p); err != nil {
 			return nil, err
-		}
-		for _, name := range lost {
-			p.Same = false
-			p.Notes = append(p.Notes, name+" is not in the cluster any more, and is made anew")
 		}
 	}
 	if isEgctl(c) {
