@@ -1,6 +1,7 @@
 package install_test
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/egctl/egctl/charts"
@@ -259,5 +261,83 @@ func TestKubeMoveIsSettledLater(t *testing.T) {
 	}
 	if err := maps.Delete(w.ctx, "taken", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+const securityPolicies = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: securitypolicies.gateway.envoyproxy.io}
+spec:
+  group: gateway.envoyproxy.io
+  scope: Namespaced
+  names: {kind: SecurityPolicy, listKind: SecurityPolicyList, plural: securitypolicies, singular: securitypolicy}
+  versions:
+    - name: v1alpha1
+      served: true
+      storage: true
+      subresources: {status: {}}
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`
+
+const acceptedPolicy = `
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: SecurityPolicy
+metadata: {name: locked, namespace: default}
+status:
+  ancestors:
+    - controllerName: ` + install.DefaultController + `
+      conditions: [{type: Accepted, status: "True", reason: Accepted, message: "", lastTransitionTime: "2026-01-01T00:00:00Z"}]
+`
+
+// An upgrade to the same takes back what an earlier one could not: that a policy is said to
+// be in force. That is said where nobody waits for egctl to run.
+func TestKubeStatusesAreTakenBackLater(t *testing.T) {
+	w := newWorld(t)
+	w.install(w.request())
+	if _, err := w.dynamic.Resource(crd.Resource).Create(w.ctx, parse(t, securityPolicies), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	policies := w.dynamic.Resource(schema.GroupVersionResource{Group: "gateway.envoyproxy.io", Version: "v1alpha1", Resource: "securitypolicies"}).Namespace("default")
+	policy := parse(t, acceptedPolicy)
+	w.eventually("policies can be made", func() bool {
+		made, err := policies.Create(w.ctx, policy.DeepCopy(), metav1.CreateOptions{})
+		if err != nil {
+			return false
+		}
+		policy.SetResourceVersion(made.GetResourceVersion())
+		return true
+	})
+	if _, err := policies.UpdateStatus(w.ctx, policy, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, wait := range []bool{false, true} {
+		r := w.request()
+		r.Wait, w.said = wait, nil
+		plan, err := w.installer.PlanUpgrade(w.ctx, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plan.Same || !slices.ContainsFunc(plan.Notes, func(n string) bool { return strings.Contains(n, "SecurityPolicy default/locked") }) {
+			t.Errorf("same %t, notes %q", plan.Same, plan.Notes)
+		}
+		if _, err := w.installer.Apply(w.ctx, plan); err != nil {
+			t.Fatal(err)
+		}
+		if hint := strings.Contains(strings.Join(w.said, "\n"), "egctl upgrade once more"); hint == wait {
+			t.Errorf("waiting %t, said %q", wait, w.said)
+		}
+	}
+	now, err := policies.Get(w.ctx, "locked", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ancestors, _, err := unstructured.NestedSlice(now.Object, "status", "ancestors")
+	if s := fmt.Sprint(ancestors); err != nil || !strings.Contains(s, "Unsupported") {
+		t.Errorf("the status is %s, %v", s, err)
+	}
+	plan, err := w.installer.PlanUpgrade(w.ctx, w.request())
+	if err != nil || !plan.Same {
+		t.Errorf("all is settled, but %+v, %q, %v", plan.Changes, plan.Notes, err)
 	}
 }

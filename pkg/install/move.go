@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/egctl/egctl/charts"
+	"github.com/egctl/egctl/pkg/install/crd"
 )
 
 // isEgctl says whether a chart installs egctl, and not Envoy Gateway, whose chart
@@ -166,6 +167,27 @@ func (i *Installer) settle(ctx context.Context, p *Plan, r *release.Release) err
 	}
 	if err != nil {
 		return fmt.Errorf("egctl runs, but not all that Envoy Gateway left behind is settled: %w", err)
+	}
+	return nil
+}
+
+// unclaimed has a plan that is nothing to do otherwise end a move whose statuses an earlier
+// upgrade could not take back.
+func (i *Installer) unclaimed(ctx context.Context, p *Plan) error {
+	if !p.Same || len(p.Unsupported) == 0 {
+		return nil
+	}
+	left, err := i.claims(ctx, controllerOf(p.Manifest), true)
+	if err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		var names []string
+		for _, c := range left {
+			names = append(names, fmt.Sprintf("%s %s/%s", c.kind, c.namespace, c.name))
+		}
+		p.Same, p.unclaimed = false, true
+		p.Notes = append(p.Notes, "still said to be accepted, as Envoy Gateway left it, which is taken back: "+crd.Fields(names, shown))
 	}
 	return nil
 }

@@ -67,7 +67,8 @@ type Plan struct {
 	Notes []string
 	// Same says that an upgrade has nothing to do: chart, values, objects and
 	// CustomResourceDefinitions are those of the revision before, which was deployed well,
-	// and the cluster has them like that. Where it is to be waited for, they run, too.
+	// and the cluster has them like that, with nothing of Envoy Gateway's that is to go. Where
+	// it is to be waited for, they run, too.
 	Same bool
 
 	wanted []*unstructured.Unstructured
@@ -76,7 +77,12 @@ type Plan struct {
 	reset  bool
 	// stale are manifests of what the release before leaves behind.
 	stale map[string]string
+	// unclaimed says that statuses of Envoy Gateway's are all there is to do.
+	unclaimed bool
 }
+
+// unsettled says whether a move from Envoy Gateway has something to end, once egctl runs.
+func (p *Plan) unsettled() bool { return p.Takeover || len(p.stale) > 0 || p.unclaimed }
 
 // Restarts says whether an upgrade makes new pods: the pod template of a workload changes,
 // or how many there are.
@@ -199,7 +205,10 @@ func (i *Installer) PlanUpgrade(ctx context.Context, r Request) (*Plan, error) {
 		}
 	}
 	if isEgctl(c) {
-		err = i.withoutEffect(ctx, p)
+		if err := i.withoutEffect(ctx, p); err != nil {
+			return nil, err
+		}
+		err = i.unclaimed(ctx, p)
 	}
 	return p, err
 }

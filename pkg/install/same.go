@@ -24,8 +24,8 @@ import (
 )
 
 // unlike adds to a plan, of which nothing differs from the revision before, how the cluster
-// differs from that: by what was changed or deleted by hand, by what does not run, where
-// that is to be waited for, and by what Envoy Gateway has left. It is not the same then.
+// differs from that: by what was changed or deleted by hand, and by what does not run, where
+// that is to be waited for. It is not the same then.
 func (i *Installer) unlike(ctx context.Context, p *Plan) error {
 	all, err := i.helm.KubeClient.Build(strings.NewReader(p.Manifest), false)
 	if err != nil {
