@@ -79,7 +79,7 @@ func (i *Installer) applyUpgrade(ctx context.Context, p *Plan, c *chart.Chart) (
 		return r, i.rollback(ctx, p, r, err)
 	case p.Request.Wait:
 		return r, i.settle(ctx, p, r)
-	case p.Takeover:
+	case p.unsettled():
 		i.o.Say("what Envoy Gateway leaves behind is not settled, since nobody waits for egctl to run: do egctl upgrade once more then")
 	}
 	return r, nil
