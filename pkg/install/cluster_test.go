@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -141,15 +142,34 @@ func (w *world) sameUnlessByHand(upgrade func(map[string]any) *install.Plan) {
 		len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "changed by hand") {
 		w.t.Errorf("it is scaled to none, and the changes are %+v, notes %q", plan.Changes, plan.Notes)
 	}
-	patch(`{"spec": {"replicas": 1}}`)
-	// As if it did not come to run, for now.
-	if plan := upgrade(nil); plan.Same || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "does not run") {
-		w.t.Errorf("it does not run yet, and the notes are %q", plan.Notes)
+	pods := func(n int32) func() bool {
+		return func() bool {
+			d, err := deployments.Get(w.ctx, "envoy-gateway", metav1.GetOptions{})
+			return err == nil && d.Status.ObservedGeneration == d.Generation && d.Status.Replicas == n && d.Status.AvailableReplicas == n
+		}
 	}
-	w.eventually("it runs again", func() bool {
-		d, err := deployments.Get(w.ctx, "envoy-gateway", metav1.GetOptions{})
-		return err == nil && d.Status.AvailableReplicas == 1
-	})
+	w.eventually("no pod is there", pods(0))
+	// No node takes pods for a while.
+	nodes, err := w.client.CoreV1().Nodes().List(w.ctx, metav1.ListOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	schedulable := func(is bool) {
+		for _, n := range nodes.Items {
+			change := []byte(`{"spec": {"unschedulable": ` + strconv.FormatBool(!is) + `}}`)
+			if _, err := w.client.CoreV1().Nodes().Patch(context.WithoutCancel(w.ctx), n.Name, types.MergePatchType, change, metav1.PatchOptions{}); err != nil {
+				w.t.Error(err)
+			}
+		}
+	}
+	defer schedulable(true)
+	schedulable(false)
+	patch(`{"spec": {"replicas": 1}}`)
+	if plan := upgrade(nil); plan.Same || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "does not run") {
+		w.t.Errorf("it does not run, and the notes are %q", plan.Notes)
+	}
+	schedulable(true)
+	w.eventually("it runs again", pods(1))
 	if plan := upgrade(nil); !plan.Same {
 		w.t.Errorf("all is as it was, but %+v, %q", plan.Changes, plan.Notes)
 	}
