@@ -96,11 +96,12 @@ func stale(previous, next *release.Release) (map[string]string, error) {
 
 // unsettled is what is still there of hooks of Envoy Gateway, where egctl has taken
 // over a release already: the upgrade that did may not have waited for egctl to run, or
-// may have failed after that. It is as in [stale].
-func (i *Installer) unsettled(name string, next *release.Release) (map[string]string, error) {
+// may have failed after that. It is as in [stale]. What may not be read is left out, which
+// the notes say.
+func (i *Installer) unsettled(name string, next *release.Release) (out map[string]string, notes []string, err error) {
 	history, err := i.helm.Releases.History(name)
 	if err != nil {
-		return nil, fmt.Errorf("read the history of release %s: %w", name, err)
+		return nil, nil, fmt.Errorf("read the history of release %s: %w", name, err)
 	}
 	var before *release.Release
 	for _, r := range history {
@@ -109,22 +110,23 @@ func (i *Installer) unsettled(name string, next *release.Release) (map[string]st
 		}
 	}
 	if before == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
-	out, err := stale(before, next)
-	if err != nil {
-		return nil, err
+	if out, err = stale(before, next); err != nil {
+		return nil, nil, err
 	}
-	for name, manifest := range out {
-		left, err := i.left(manifest)
-		if err != nil {
-			return nil, fmt.Errorf("look for %s, which Envoy Gateway made: %w", name, err)
+	for _, name := range slices.Sorted(maps.Keys(out)) {
+		left, err := i.left(out[name])
+		if apierrors.IsForbidden(err) {
+			notes = append(notes, fmt.Sprintf("cannot tell whether %s, which Envoy Gateway made, is still there, and it stays if it is: %v", name, err))
+		} else if err != nil {
+			return nil, nil, fmt.Errorf("look for %s, which Envoy Gateway made: %w", name, err)
 		}
 		if !left {
 			delete(out, name)
 		}
 	}
-	return out, nil
+	return out, notes, nil
 }
 
 // left says whether what a hook's manifest makes is still there. What somebody made

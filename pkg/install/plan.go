@@ -191,7 +191,8 @@ func (i *Installer) PlanUpgrade(ctx context.Context, r Request) (*Plan, error) {
 	case takeover:
 		p.stale, err = stale(previous, rendered)
 	default:
-		p.stale, err = i.unsettled(r.Name, rendered)
+		p.stale, notes, err = i.unsettled(r.Name, rendered)
+		p.Notes = append(p.Notes, notes...)
 	}
 	if err != nil {
 		return nil, err
