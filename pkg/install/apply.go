@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/release"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,6 +29,9 @@ func (i *Installer) Apply(ctx context.Context, p *Plan) (*release.Release, error
 	if err := p.Refusal(); err != nil {
 		return nil, err
 	}
+	if err := i.current(p); err != nil {
+		return nil, err
+	}
 	if err := i.applyCRDs(ctx, p); err != nil || p.Request.OnlyCRDs {
 		return nil, err
 	}
@@ -36,22 +40,7 @@ func (i *Installer) Apply(ctx context.Context, p *Plan) (*release.Release, error
 		return nil, err
 	}
 	if p.Previous != nil {
-		r, err := i.upgrade(p).RunWithContext(ctx, p.Request.Name, c, copyValues(p.values))
-		if err != nil {
-			err = fmt.Errorf("upgrade release %s: %w", p.Request.Name, err)
-		} else if p.Request.Wait {
-			err = i.Wait(ctx, r, p.Request.Timeout)
-		}
-		if err != nil {
-			return r, i.rollback(ctx, p, err)
-		}
-		if !p.Request.Wait {
-			if p.Takeover {
-				i.o.Say("what Envoy Gateway leaves behind is not settled, since nobody waits for egctl to run: do egctl upgrade once more then")
-			}
-			return r, nil
-		}
-		return r, i.settle(ctx, p, r)
+		return i.applyUpgrade(ctx, p, c)
 	}
 	if on, _ := p.Request.Values["createNamespace"].(bool); !on {
 		if err := i.ensureNamespace(ctx); err != nil {
@@ -69,6 +58,72 @@ func (i *Installer) Apply(ctx context.Context, p *Plan) (*release.Release, error
 		return r, err
 	}
 	return r, i.settle(ctx, p, r)
+}
+
+// applyUpgrade is the part of [Installer.Apply] that is Helm's, and what follows it.
+func (i *Installer) applyUpgrade(ctx context.Context, p *Plan, c *chart.Chart) (*release.Release, error) {
+	// Definitions take a while.
+	if err := i.current(p); err != nil {
+		return nil, err
+	}
+	r, err := i.runUpgrade(ctx, p, c)
+	if err != nil {
+		err = fmt.Errorf("upgrade release %s: %w", p.Request.Name, err)
+	} else if p.Request.Wait {
+		err = i.Wait(ctx, r, p.Request.Timeout)
+	}
+	switch {
+	case err != nil && r == nil:
+		return nil, err // Helm has refused, and changed nothing
+	case err != nil:
+		return r, i.rollback(ctx, p, r, err)
+	case p.Request.Wait:
+		return r, i.settle(ctx, p, r)
+	case p.unsettled():
+		i.o.Say("what Envoy Gateway leaves behind is not settled, since nobody waits for egctl to run: do egctl upgrade once more then")
+	}
+	return r, nil
+}
+
+// current refuses a plan that starts from a revision that is not the last one any more.
+func (i *Installer) current(p *Plan) error {
+	if p.Previous == nil || p.Request.OnlyCRDs {
+		return nil
+	}
+	last, err := i.helm.Releases.Last(p.Request.Name)
+	if err != nil {
+		return fmt.Errorf("read release %s: %w", p.Request.Name, err)
+	}
+	if last.Version != p.Previous.Version {
+		return fmt.Errorf("somebody has upgraded release %s meanwhile: it is at revision %d (%s), and was at %d; nothing was changed in it: do it again, to see what would change now",
+			p.Request.Name, last.Version, last.Info.Status, p.Previous.Version)
+	}
+	return nil
+}
+
+// runUpgrade has Helm upgrade. When the context ends, Helm would return and yet go on, in
+// the way of whoever goes back then; so it is let come to its end first.
+func (i *Installer) runUpgrade(ctx context.Context, p *Plan, c *chart.Chart) (*release.Release, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var r *release.Release
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r, err = i.upgrade(p).RunWithContext(context.WithoutCancel(ctx), p.Request.Name, c, copyValues(p.values))
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		i.o.State("interrupted: what Helm has begun comes to its end first")
+		<-done
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return r, err
 }
 
 func (i *Installer) applyCRDs(ctx context.Context, p *Plan) error {
@@ -106,11 +161,18 @@ func (i *Installer) ensureNamespace(ctx context.Context) error {
 	return nil
 }
 
-// rollback goes back to the revision before. What goes wrong with that is told
-// together with what went wrong in the first place.
-func (i *Installer) rollback(ctx context.Context, p *Plan, cause error) error {
+// rollback goes back to the revision before, from the one that Apply made. What goes
+// wrong with that is told together with what went wrong in the first place.
+func (i *Installer) rollback(ctx context.Context, p *Plan, made *release.Release, cause error) error {
 	if p.Previous.Info == nil || p.Previous.Info.Status != release.StatusDeployed {
 		return fmt.Errorf("%w; there is no working revision to go back to", cause)
+	}
+	last, err := i.helm.Releases.Last(p.Request.Name)
+	if err != nil {
+		return errors.Join(cause, fmt.Errorf("see whether to roll back: read release %s: %w", p.Request.Name, err))
+	}
+	if made.Version != p.Previous.Version+1 || last.Version != made.Version {
+		return fmt.Errorf("%w\n  It was not rolled back: somebody else has upgraded meanwhile, and release %s is at revision %d", cause, p.Request.Name, last.Version)
 	}
 	// What has failed is said once, at the end, where it is looked for.
 	i.o.Say(fmt.Sprintf("it does not work: going back to revision %d", p.Previous.Version))

@@ -2,14 +2,18 @@ package install_test
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"helm.sh/helm/v3/pkg/release"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/egctl/egctl/pkg/crds"
 	"github.com/egctl/egctl/pkg/install"
@@ -47,6 +51,7 @@ func TestLifeOfAnInstallation(t *testing.T) {
 	if plan := upgrade(w.request().Values); !plan.Same {
 		t.Errorf("the same values, but %+v", plan.Changes)
 	}
+	w.sameUnlessByHand(upgrade)
 	if err := w.client.CoreV1().Services(w.namespace).Delete(w.ctx, "envoy-gateway", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +119,60 @@ func TestLifeOfAnInstallation(t *testing.T) {
 	}
 	w.nothingLeft()
 	w.definition("httproutes.gateway.networking.k8s.io")
+}
+
+// sameUnlessByHand changes things by hand, each of which an upgrade to the same is to undo,
+// and ends as it began.
+func (w *world) sameUnlessByHand(upgrade func(map[string]any) *install.Plan) {
+	w.t.Helper()
+	deployments := w.client.AppsV1().Deployments(w.namespace)
+	patch := func(p string) {
+		w.t.Helper()
+		if _, err := deployments.Patch(w.ctx, "envoy-gateway", types.StrategicMergePatchType, []byte(p), metav1.PatchOptions{}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	patch(`{"metadata": {"annotations": {"example.com/somebodys": "own"}}}`)
+	if plan := upgrade(nil); !plan.Same {
+		w.t.Errorf("what is somebody else's stays, but %+v, %q", plan.Changes, plan.Notes)
+	}
+	patch(`{"spec": {"replicas": 0}}`)
+	plan := upgrade(nil)
+	if plan.Same || len(plan.Changes) != 1 || len(plan.Changes[0].Fields) != 1 || plan.Changes[0].Fields[0] != (install.FieldChange{Path: "spec.replicas", Old: "0", New: "1"}) ||
+		len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "changed by hand") {
+		w.t.Errorf("it is scaled to none, and the changes are %+v, notes %q", plan.Changes, plan.Notes)
+	}
+	pods := func(n int32) func() bool {
+		return func() bool {
+			d, err := deployments.Get(w.ctx, "envoy-gateway", metav1.GetOptions{})
+			return err == nil && d.Status.ObservedGeneration == d.Generation && d.Status.Replicas == n && d.Status.AvailableReplicas == n
+		}
+	}
+	w.eventually("no pod is there", pods(0))
+	// No node takes pods for a while.
+	nodes, err := w.client.CoreV1().Nodes().List(w.ctx, metav1.ListOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	schedulable := func(is bool) {
+		for _, n := range nodes.Items {
+			change := []byte(`{"spec": {"unschedulable": ` + strconv.FormatBool(!is) + `}}`)
+			if _, err := w.client.CoreV1().Nodes().Patch(context.WithoutCancel(w.ctx), n.Name, types.MergePatchType, change, metav1.PatchOptions{}); err != nil {
+				w.t.Error(err)
+			}
+		}
+	}
+	defer schedulable(true)
+	schedulable(false)
+	patch(`{"spec": {"replicas": 1}}`)
+	if plan := upgrade(nil); plan.Same || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0], "does not run") {
+		w.t.Errorf("it does not run, and the notes are %q", plan.Notes)
+	}
+	schedulable(true)
+	w.eventually("it runs again", pods(1))
+	if plan := upgrade(nil); !plan.Same {
+		w.t.Errorf("all is as it was, but %+v, %q", plan.Changes, plan.Notes)
+	}
 }
 
 // nothingLeft looks for what a release leaves that belongs to no namespace, and
@@ -272,5 +331,39 @@ func TestForeignPolicyStays(t *testing.T) {
 	}
 	if _, err := w.client.AdmissionregistrationV1().ValidatingAdmissionPolicies().Get(w.ctx, crd.PolicyName, metav1.GetOptions{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Who interrupts an upgrade in the middle of Helm's work gets what was before, and all
+// of it: Helm does not go on while egctl goes back.
+func TestInterruptedUpgradeGoesBack(t *testing.T) {
+	w := newWorld(t)
+	w.install(w.request())
+	ctx, interrupt := context.WithCancel(w.ctx)
+	defer interrupt()
+	i, err := install.New(install.Options{Getter: w.getter, Namespace: w.namespace, Say: func(s string) { t.Log(s) },
+		Debug: func(s string) {
+			if strings.HasPrefix(s, "creating upgraded release") {
+				interrupt()
+			}
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := i.PlanUpgrade(ctx, install.Request{Chart: install.Chart{Program: "v0.9.1"}, Wait: true, Timeout: time.Minute,
+		Values: map[string]any{"deployment": map[string]any{"replicas": 2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.Apply(ctx, plan); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "rolled back to revision 1") {
+		t.Errorf("an interrupted upgrade: %v", err)
+	}
+	now, err := i.Find("")
+	if err != nil || now.Version != 3 || now.Info.Status != release.StatusDeployed || now.Chart.Metadata.Version != "v0.9.0" {
+		t.Errorf("revision %d, %s, of %s, %v", now.Version, now.Info.Status, now.Chart.Metadata.Version, err)
+	}
+	d, err := w.client.AppsV1().Deployments(w.namespace).Get(w.ctx, "envoy-gateway", metav1.GetOptions{})
+	if err != nil || *d.Spec.Replicas != 1 || d.Labels["app.kubernetes.io/version"] != "v0.9.0" {
+		t.Errorf("%d replicas, labels %v, %v", *d.Spec.Replicas, d.Labels, err)
 	}
 }

@@ -91,17 +91,23 @@ func objects(manifest string) (map[string]map[string]any, error) {
 			continue
 		}
 		meta, _ := o["metadata"].(map[string]any)
-		name := fmt.Sprint(meta["name"])
-		if ns, ok := meta["namespace"].(string); ok {
-			name = ns + "/" + name
-		}
 		if labels, ok := meta["labels"].(map[string]any); ok {
 			delete(labels, "helm.sh/chart")
 			delete(labels, "app.kubernetes.io/version")
 		}
-		out[fmt.Sprintf("%v %s", o["kind"], name)] = o
+		out[nameOf(o)] = o
 	}
 	return out, nil
+}
+
+// nameOf is "Kind namespace/name".
+func nameOf(o map[string]any) string {
+	meta, _ := o["metadata"].(map[string]any)
+	name := fmt.Sprint(meta["name"])
+	if ns, ok := meta["namespace"].(string); ok {
+		name = ns + "/" + name
+	}
+	return fmt.Sprintf("%v %s", o["kind"], name)
 }
 
 type differ struct {

@@ -90,7 +90,9 @@ func New(o Options) (*Installer, error) {
 var ErrNoRelease = errors.New("not installed")
 
 // Find returns the last revision of a release. Without a name it is the one in
-// the namespace that is of this chart, by whatever name it was installed.
+// the namespace that is of this chart, by whatever name it was installed. A name
+// of a release that is no controller's is refused: egctl would remove what belongs
+// to a controller that goes on, or replace what is somebody else's.
 func (i *Installer) Find(name string) (*release.Release, error) {
 	if name != "" {
 		r, err := i.helm.Releases.Last(name)
@@ -100,6 +102,10 @@ func (i *Installer) Find(name string) (*release.Release, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read release %s: %w", name, err)
 		}
+		if !isController(r) {
+			return nil, fmt.Errorf("release %s in namespace %s is of chart %s, which is not the controller's, %s: it was left alone; "+
+				"without --name the controller's release is found, and for any other there is helm", name, i.o.Namespace, chartOf(r), charts.Gateway)
+		}
 		return r, nil
 	}
 	all, err := i.helm.Releases.ListReleases()
@@ -108,7 +114,7 @@ func (i *Installer) Find(name string) (*release.Release, error) {
 	}
 	last := map[string]*release.Release{}
 	for _, r := range all {
-		if r.Chart == nil || r.Chart.Metadata == nil || r.Chart.Metadata.Name != charts.Gateway {
+		if chartOf(r) != charts.Gateway {
 			continue
 		}
 		if old := last[r.Name]; old == nil || old.Version < r.Version {
@@ -132,6 +138,27 @@ func (i *Installer) Find(name string) (*release.Release, error) {
 	default:
 		return nil, fmt.Errorf("namespace %s has several releases of chart %s: say which by --name: %s", i.o.Namespace, charts.Gateway, strings.Join(names, ", "))
 	}
+}
+
+// chartOf is the name of a release's chart.
+func chartOf(r *release.Release) string {
+	if r.Chart == nil || r.Chart.Metadata == nil {
+		return "(unknown)"
+	}
+	return r.Chart.Metadata.Name
+}
+
+// isController says whether a release runs a controller of Envoy Gateway's kind. Where
+// its chart was renamed, or is part of another, it is known by what it makes.
+func isController(r *release.Release) bool {
+	if chartOf(r) == charts.Gateway || configuration(r.Manifest) != "" {
+		return true
+	}
+	all, err := objects(r.Manifest)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(workloads(all, ""), func(w workload) bool { return w.kind == "Deployment" && w.name == wellknown.Deployment })
 }
 
 // Reachable says whether the cluster answers.

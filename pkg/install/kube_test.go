@@ -8,17 +8,13 @@ import (
 	"time"
 
 	"helm.sh/helm/v3/pkg/action"
-	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/cli"
 	"helm.sh/helm/v3/pkg/registry"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 
-	"github.com/egctl/egctl/charts"
 	"github.com/egctl/egctl/pkg/crds"
 	"github.com/egctl/egctl/pkg/install"
 	"github.com/egctl/egctl/pkg/install/crd"
@@ -188,76 +184,5 @@ func TestKubeFieldLoss(t *testing.T) {
 	})
 	if d := decision(); d.Action != crd.Refuse || !strings.Contains(d.Reason, "used by default/with (spec.former)") {
 		t.Errorf("with an object: %+v", d)
-	}
-}
-
-// What hooks of Envoy Gateway have made goes with the upgrade that can remove it, be
-// it the first or a later one; what has taken a name since then stays.
-func TestKubeMoveIsSettledLater(t *testing.T) {
-	w := newWorld(t)
-	config := &action.Configuration{}
-	if err := config.Init(w.getter, w.namespace, "", func(string, ...any) {}); err != nil {
-		t.Fatal(err)
-	}
-	template := func(name string) *chart.File {
-		return &chart.File{Name: "templates/" + name + ".yaml", Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + ", labels: {made-by: envoy-gateway}, annotations: {helm.sh/hook: pre-install}}\n")}
-	}
-	a := action.NewInstall(config)
-	a.ReleaseName, a.Namespace = "eg", w.namespace
-	ours := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace, Labels: map[string]string{"app.kubernetes.io/managed-by": "egctl"}}}
-	if _, err := w.client.CoreV1().Namespaces().Create(w.ctx, ours, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	former := &chart.Chart{Metadata: &chart.Metadata{APIVersion: "v2", Name: charts.Gateway, Version: "1.9.1", Home: "https://gateway.envoyproxy.io/"}, Templates: []*chart.File{template("left"), template("taken")}}
-	if _, err := a.RunWithContext(w.ctx, former, nil); err != nil {
-		t.Fatal(err)
-	}
-	maps := w.client.CoreV1().ConfigMaps(w.namespace)
-	upgrade := func(wait bool) (removed []string) {
-		t.Helper()
-		r := w.request()
-		r.Wait = wait
-		plan, err := w.installer.PlanUpgrade(w.ctx, r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range plan.Changes {
-			if c.Kind == install.Removed && strings.HasPrefix(c.Object, "ConfigMap ") {
-				removed = append(removed, c.Object)
-			}
-		}
-		if _, err := w.installer.Apply(w.ctx, plan); err != nil {
-			t.Fatal(err)
-		}
-		return removed
-	}
-	if got := upgrade(false); len(got) != 2 {
-		t.Errorf("to be removed at first is %q", got)
-	}
-	if _, err := maps.Get(w.ctx, "left", metav1.GetOptions{}); err != nil {
-		t.Fatal(err) // nobody waited
-	}
-	taken, err := maps.Get(w.ctx, "taken", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	taken.Labels = map[string]string{"made-by": "me"}
-	if _, err := maps.Update(w.ctx, taken, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if got := upgrade(true); len(got) != 1 || !strings.HasSuffix(got[0], "left") {
-		t.Errorf("to be removed later is %q", got)
-	}
-	if _, err := maps.Get(w.ctx, "left", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("what a hook made is still there: %v", err)
-	}
-	if _, err := maps.Get(w.ctx, "taken", metav1.GetOptions{}); err != nil {
-		t.Errorf("what somebody else made is gone: %v", err)
-	}
-	if got := upgrade(true); len(got) != 0 {
-		t.Errorf("to be removed once more is %q", got)
-	}
-	if err := maps.Delete(w.ctx, "taken", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/egctl/egctl/charts"
+	"github.com/egctl/egctl/pkg/install/crd"
 )
 
 // isEgctl says whether a chart installs egctl, and not Envoy Gateway, whose chart
@@ -95,11 +96,12 @@ func stale(previous, next *release.Release) (map[string]string, error) {
 
 // unsettled is what is still there of hooks of Envoy Gateway, where egctl has taken
 // over a release already: the upgrade that did may not have waited for egctl to run, or
-// may have failed after that. It is as in [stale].
-func (i *Installer) unsettled(name string, next *release.Release) (map[string]string, error) {
+// may have failed after that. It is as in [stale]. What may not be read is left out, which
+// the notes say.
+func (i *Installer) unsettled(name string, next *release.Release) (out map[string]string, notes []string, err error) {
 	history, err := i.helm.Releases.History(name)
 	if err != nil {
-		return nil, fmt.Errorf("read the history of release %s: %w", name, err)
+		return nil, nil, fmt.Errorf("read the history of release %s: %w", name, err)
 	}
 	var before *release.Release
 	for _, r := range history {
@@ -108,22 +110,23 @@ func (i *Installer) unsettled(name string, next *release.Release) (map[string]st
 		}
 	}
 	if before == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
-	out, err := stale(before, next)
-	if err != nil {
-		return nil, err
+	if out, err = stale(before, next); err != nil {
+		return nil, nil, err
 	}
-	for name, manifest := range out {
-		left, err := i.left(manifest)
-		if err != nil {
-			return nil, fmt.Errorf("look for %s, which Envoy Gateway made: %w", name, err)
+	for _, name := range slices.Sorted(maps.Keys(out)) {
+		left, err := i.left(out[name])
+		if apierrors.IsForbidden(err) {
+			notes = append(notes, fmt.Sprintf("cannot tell whether %s, which Envoy Gateway made, is still there, and it stays if it is: %v", name, err))
+		} else if err != nil {
+			return nil, nil, fmt.Errorf("look for %s, which Envoy Gateway made: %w", name, err)
 		}
 		if !left {
 			delete(out, name)
 		}
 	}
-	return out, nil
+	return out, notes, nil
 }
 
 // left says whether what a hook's manifest makes is still there. What somebody made
@@ -166,6 +169,27 @@ func (i *Installer) settle(ctx context.Context, p *Plan, r *release.Release) err
 	}
 	if err != nil {
 		return fmt.Errorf("egctl runs, but not all that Envoy Gateway left behind is settled: %w", err)
+	}
+	return nil
+}
+
+// unclaimed has a plan that is nothing to do otherwise end a move whose statuses an earlier
+// upgrade could not take back.
+func (i *Installer) unclaimed(ctx context.Context, p *Plan) error {
+	if !p.Same || len(p.Unsupported) == 0 {
+		return nil
+	}
+	left, err := i.claims(ctx, controllerOf(p.Manifest), true)
+	if err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		var names []string
+		for _, c := range left {
+			names = append(names, fmt.Sprintf("%s %s/%s", c.kind, c.namespace, c.name))
+		}
+		p.Same, p.unclaimed = false, true
+		p.Notes = append(p.Notes, "still said to be accepted, as Envoy Gateway left it, which is taken back: "+crd.Fields(names, shown))
 	}
 	return nil
 }

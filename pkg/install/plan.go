@@ -66,7 +66,9 @@ type Plan struct {
 	// Notes say what else will not be as before, or not as the values have it.
 	Notes []string
 	// Same says that an upgrade has nothing to do: chart, values, objects and
-	// CustomResourceDefinitions are those of the revision before, which was deployed well.
+	// CustomResourceDefinitions are those of the revision before, which was deployed well,
+	// and the cluster has them like that, with nothing of Envoy Gateway's that is to go. Where
+	// it is to be waited for, they run, too.
 	Same bool
 
 	wanted []*unstructured.Unstructured
@@ -75,7 +77,12 @@ type Plan struct {
 	reset  bool
 	// stale are manifests of what the release before leaves behind.
 	stale map[string]string
+	// unclaimed says that statuses of Envoy Gateway's are all there is to do.
+	unclaimed bool
 }
+
+// unsettled says whether a move from Envoy Gateway has something to end, once egctl runs.
+func (p *Plan) unsettled() bool { return p.Takeover || len(p.stale) > 0 || p.unclaimed }
 
 // Restarts says whether an upgrade makes new pods: the pod template of a workload changes,
 // or how many there are.
@@ -184,7 +191,8 @@ func (i *Installer) PlanUpgrade(ctx context.Context, r Request) (*Plan, error) {
 	case takeover:
 		p.stale, err = stale(previous, rendered)
 	default:
-		p.stale, err = i.unsettled(r.Name, rendered)
+		p.stale, notes, err = i.unsettled(r.Name, rendered)
+		p.Notes = append(p.Notes, notes...)
 	}
 	if err != nil {
 		return nil, err
@@ -193,18 +201,15 @@ func (i *Installer) PlanUpgrade(ctx context.Context, r Request) (*Plan, error) {
 		p.Changes = append(p.Changes, Change{Kind: Removed, Object: name})
 	}
 	if p.Same = same(p, previous, rendered); p.Same {
-		// Who has deleted something by hand wants it back.
-		lost, err := i.lost(rendered.Manifest)
-		if err != nil {
+		if err := i.unlike(ctx, p); err != nil {
 			return nil, err
-		}
-		for _, name := range lost {
-			p.Same = false
-			p.Notes = append(p.Notes, name+" is not in the cluster any more, and is made anew")
 		}
 	}
 	if isEgctl(c) {
-		err = i.withoutEffect(ctx, p)
+		if err := i.withoutEffect(ctx, p); err != nil {
+			return nil, err
+		}
+		err = i.unclaimed(ctx, p)
 	}
 	return p, err
 }

@@ -239,7 +239,10 @@ func (i *Installer) Uninstall(ctx context.Context, r *Removal, timeout time.Dura
 		if err == nil {
 			err = i.remove(made)
 		}
-		if err := errors.Join(err, i.leftovers(ctx, r)); err != nil {
+		if isController(r.Release) {
+			err = errors.Join(err, i.leftovers(ctx, r))
+		}
+		if err != nil {
 			return err
 		}
 	} else if r.Resumed {

@@ -169,10 +169,17 @@ func (i *Installer) withoutEffect(ctx context.Context, p *Plan) error {
 	return nil
 }
 
-// disown has the statuses of objects without effect say so. Envoy Gateway has left
-// there that it accepted them. The status of a Backend does not say whose it is:
-// backends says that nobody else's controller can have written it.
-func (i *Installer) disown(ctx context.Context, controller string, backends bool) error {
+// claimed is an object without effect whose status says that a controller accepts it.
+type claimed struct {
+	extension
+	namespace, name string
+}
+
+// claims finds the objects that Envoy Gateway has left saying that it accepted them. The
+// status of a Backend does not say whose it is: backends says that nobody else's controller
+// can have written it. What was found is returned with an error, too.
+func (i *Installer) claims(ctx context.Context, controller string, backends bool) ([]claimed, error) {
+	var out []claimed
 	var errs []error
 	for _, e := range extensions() {
 		if e.kind == backend && !backends {
@@ -184,18 +191,30 @@ func (i *Installer) disown(ctx context.Context, controller string, backends bool
 			errs = append(errs, err)
 		}
 		for _, o := range items {
-			objects := i.dynamic.Resource(e.of()).Namespace(o.GetNamespace())
-			err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
-				now, err := objects.Get(ctx, o.GetName(), metav1.GetOptions{})
-				if err != nil || !disowned(now, controller) {
-					return err
-				}
-				_, err = objects.UpdateStatus(ctx, now, metav1.UpdateOptions{FieldManager: crd.FieldManager})
-				return err
-			})
-			if err != nil && !apierrors.IsNotFound(err) {
-				errs = append(errs, fmt.Errorf("status of %s %s/%s: %w", e.kind, o.GetNamespace(), o.GetName(), err))
+			if disowned(&o, controller) {
+				out = append(out, claimed{e, o.GetNamespace(), o.GetName()})
 			}
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// disown has the statuses of objects without effect say so. See [Installer.claims].
+func (i *Installer) disown(ctx context.Context, controller string, backends bool) error {
+	all, err := i.claims(ctx, controller, backends)
+	errs := []error{err}
+	for _, c := range all {
+		objects := i.dynamic.Resource(c.of()).Namespace(c.namespace)
+		err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+			now, err := objects.Get(ctx, c.name, metav1.GetOptions{})
+			if err != nil || !disowned(now, controller) {
+				return err
+			}
+			_, err = objects.UpdateStatus(ctx, now, metav1.UpdateOptions{FieldManager: crd.FieldManager})
+			return err
+		})
+		if err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("status of %s %s/%s: %w", c.kind, c.namespace, c.name, err))
 		}
 	}
 	return errors.Join(errs...)
