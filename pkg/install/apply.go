@@ -43,7 +43,7 @@ func (i *Installer) Apply(ctx context.Context, p *Plan) (*release.Release, error
 		return i.applyUpgrade(ctx, p, c)
 	}
 	if on, _ := p.Request.Values["createNamespace"].(bool); !on {
-		if err := i.ensureNamespace(ctx); err != nil {
+		if err := i.ensureNamespace(ctx, p.Request.Timeout); err != nil {
 			return nil, err
 		}
 	}
@@ -144,21 +144,35 @@ func (i *Installer) applyCRDs(ctx context.Context, p *Plan) error {
 	return nil
 }
 
-func (i *Installer) ensureNamespace(ctx context.Context) error {
+// ensureNamespace makes the namespace unless it is there. One that is being removed it
+// waits for.
+func (i *Installer) ensureNamespace(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("namespace %s is being removed, and is not gone within %s", i.o.Namespace, timeout))
+	defer cancel()
 	namespaces := i.client.CoreV1().Namespaces()
-	_, err := namespaces.Get(ctx, i.o.Namespace, metav1.GetOptions{})
-	if !apierrors.IsNotFound(err) {
-		// Who may not read namespaces may still have one.
-		if apierrors.IsForbidden(err) {
+	for {
+		ns, err := namespaces.Get(ctx, i.o.Namespace, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			made := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: i.o.Namespace, Labels: map[string]string{managedByLabel: managedBy}}}
+			if _, err := namespaces.Create(ctx, made, metav1.CreateOptions{FieldManager: crd.FieldManager}); err != nil && !apierrors.IsAlreadyExists(err) {
+				return fmt.Errorf("create namespace %s: %w", i.o.Namespace, err)
+			}
+			return nil
+		case apierrors.IsForbidden(err):
+			return nil // who may not read namespaces may still have one
+		case err != nil:
+			return fmt.Errorf("get namespace %s: %w", i.o.Namespace, err)
+		case ns.DeletionTimestamp == nil:
 			return nil
 		}
-		return err
+		i.o.State("waiting until namespace " + i.o.Namespace + " is gone, which is being removed")
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(500 * time.Millisecond):
+		}
 	}
-	made := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: i.o.Namespace, Labels: map[string]string{managedByLabel: managedBy}}}
-	if _, err := namespaces.Create(ctx, made, metav1.CreateOptions{FieldManager: crd.FieldManager}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create namespace %s: %w", i.o.Namespace, err)
-	}
-	return nil
 }
 
 // rollback goes back to the revision before, from the one that Apply made. What goes
