@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/egctl/egctl/pkg/crds"
@@ -330,6 +331,36 @@ func TestForeignPolicyStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := w.client.AdmissionregistrationV1().ValidatingAdmissionPolicies().Get(w.ctx, crd.PolicyName, metav1.GetOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// An EnvoyProxy that a GatewayClass refers to is mostly beside the controller, and somebody
+// has written it.
+func TestNamespaceStaysWithObjects(t *testing.T) {
+	w := newWorld(t)
+	w.install(w.request())
+	proxies := w.dynamic.Resource(schema.GroupVersionResource{Group: "gateway.envoyproxy.io", Version: "v1alpha1", Resource: "envoyproxies"}).Namespace(w.namespace)
+	custom := object("EnvoyProxy", w.namespace, "custom", map[string]any{})
+	custom.SetAPIVersion("gateway.envoyproxy.io/v1alpha1")
+	if _, err := proxies.Create(w.ctx, custom, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := w.installer.PlanUninstall(w.ctx, "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.installer.Uninstall(w.ctx, r, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	ns, err := w.client.CoreV1().Namespaces().Get(w.ctx, w.namespace, metav1.GetOptions{})
+	if err != nil || ns.DeletionTimestamp != nil {
+		t.Errorf("the namespace goes, and the EnvoyProxy with it: %v", err)
+	}
+	if want := "namespace " + w.namespace + " stays: it has EnvoyProxy custom"; !slices.Contains(w.said, want) {
+		t.Errorf("said %q, and not %q", w.said, want)
+	}
+	if err := w.client.CoreV1().Namespaces().Delete(w.ctx, w.namespace, metav1.DeleteOptions{}); err != nil {
 		t.Error(err)
 	}
 }

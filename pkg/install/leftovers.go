@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -105,6 +106,22 @@ func (i *Installer) removeNamespace(ctx context.Context) error {
 	note("Secret", names(secrets.Items)...)
 	note("ServiceAccount", names(accounts.Items)...)
 	note("PersistentVolumeClaim", names(claims.Items)...)
+	// Such as the EnvoyProxies of GatewayClasses, whose place is beside the controller.
+	definitions, err := i.crds.All(ctx, groups...)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(definitions)) {
+		found, err := i.objectsOf(ctx, definitions[name])
+		if err != nil {
+			return err
+		}
+		for _, o := range found {
+			if o.GetNamespace() == ns.Name {
+				note(o.GetKind(), o.GetName())
+			}
+		}
+	}
 	if len(inside) > 0 {
 		i.o.Say(fmt.Sprintf("namespace %s stays: it has %s", ns.Name, crd.Fields(inside, 5)))
 		return nil
