@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -185,8 +186,9 @@ func (c *Cluster) Echo(t *testing.T, name string, replicas int32) {
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: core.PodSpec{TerminationGracePeriodSeconds: &grace, Containers: []core.Container{{
 					Name: "echo", Image: EchoImage, ImagePullPolicy: core.PullIfNotPresent, Lifecycle: preStop,
-					Ports: []core.ContainerPort{{Name: "web", ContainerPort: 3000}},
-					Env:   []core.EnvVar{field("POD_NAME", "metadata.name"), field("NAMESPACE", "metadata.namespace")},
+					Ports:          []core.ContainerPort{{Name: "web", ContainerPort: 3000}},
+					ReadinessProbe: &core.Probe{PeriodSeconds: 1, ProbeHandler: core.ProbeHandler{TCPSocket: &core.TCPSocketAction{Port: intstr.FromString("web")}}},
+					Env:            []core.EnvVar{field("POD_NAME", "metadata.name"), field("NAMESPACE", "metadata.namespace")},
 				}}},
 			},
 		},
