@@ -19,12 +19,12 @@ func TestOthersUpgrades(t *testing.T) {
 	first := revision(1, release.StatusDeployed)
 	plan := &Plan{Previous: first, Request: Request{Name: "eg", Chart: Chart{Program: "v0.9.0"}}}
 
-	i, said := recorded(t, revision(1, release.StatusSuperseded), revision(2, release.StatusDeployed))
+	i, _ := recorded(t, revision(1, release.StatusSuperseded), revision(2, release.StatusDeployed))
 	if _, err := i.Apply(t.Context(), plan); err == nil || !strings.Contains(err.Error(), "somebody has upgraded") || !strings.Contains(err.Error(), "revision 2") {
 		t.Errorf("a plan that is not of the last revision: %v", err)
 	}
 	// Helm refuses before it makes a revision: there is nothing to go back from.
-	i, said = recorded(t, first)
+	i, said := recorded(t, first)
 	if _, err := i.Apply(t.Context(), plan); err == nil || strings.Contains(err.Error(), "roll") || len(*said) > 0 {
 		t.Errorf("an upgrade that Helm refuses: %v; said %q", err, *said)
 	}

@@ -4,8 +4,8 @@
 // mind, since what it serves decides.
 package upstream
 
-// What the tests import, so that go.mod names it.
 import (
+	// What the tests import, so that go.mod names it.
 	_ "k8s.io/api/core/v1"
 	_ "k8s.io/apimachinery/pkg/runtime"
 	_ "k8s.io/client-go/tools/clientcmd"

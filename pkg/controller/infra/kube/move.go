@@ -108,14 +108,11 @@ func (i *Infrastructure) removeMoved(ctx context.Context, f *translate.Fleet) er
 // onlyForbidden says whether all that went wrong is that permission is missing. Of
 // errors that are joined [apierrors.IsForbidden] sees the first alone.
 func onlyForbidden(err error) bool {
-	switch e := err.(type) {
-	case interface{ Unwrap() []error }:
-		return !slices.ContainsFunc(e.Unwrap(), func(err error) bool { return !onlyForbidden(err) })
-	case interface{ Unwrap() error }:
-		return onlyForbidden(e.Unwrap())
-	default:
-		return apierrors.IsForbidden(err)
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !onlyForbidden(err) })
 	}
+	return apierrors.IsForbidden(err)
 }
 
 // reached says whether a Service among objects has an address of a load balancer.
