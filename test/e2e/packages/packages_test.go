@@ -89,7 +89,7 @@ func test(t *testing.T, c *cluster.Cluster, dir string) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	cmd := c.Command(t.Context(), binary, "-test.v", "-test.timeout=8m", "-test.run=^("+strings.Join(names, "|")+")$")
+	cmd := c.Command(t.Context(), binary, "-test.v", "-test.timeout=15m", "-test.run=^("+strings.Join(names, "|")+")$")
 	cmd.Dir = dir
 	cmd.Env = append(cmd.Environ(), "EGCTL_TEST_KUBECONFIG="+c.Kubeconfig())
 	out, err := cmd.CombinedOutput()
