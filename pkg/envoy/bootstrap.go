@@ -139,6 +139,12 @@ func overADS() *corev3.ConfigSource {
 	}
 }
 
+// xdsConnectTimeout is short because of what happens when a controller is killed: for a
+// second or two its Service still leads to it, and who asks then gets no answer at all. The
+// next attempt goes to one that lives. Envoy Gateway has 10 s, for which such a proxy hears of
+// no change.
+const xdsConnectTimeout = 3 * time.Second
+
 func xdsCluster(o BootstrapOptions) (*clusterv3.Cluster, error) {
 	addr, err := address("xDS", o.XDSSocket, o.XDSAddress, o.XDSPort)
 	if err != nil {
@@ -161,7 +167,7 @@ func xdsCluster(o BootstrapOptions) (*clusterv3.Cluster, error) {
 	}
 	return &clusterv3.Cluster{
 		Name:                          XDSCluster,
-		ConnectTimeout:                durationpb.New(10 * time.Second),
+		ConnectTimeout:                durationpb.New(xdsConnectTimeout),
 		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: discovery},
 		TransportSocket:               o.XDSTransportSocket,
 		TypedExtensionProtocolOptions: http2,
