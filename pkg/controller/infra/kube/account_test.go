@@ -3,6 +3,7 @@ package kube_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -92,6 +93,43 @@ func TestKubeSharedAccountDeleted(t *testing.T) {
 	b.accountOf(maker.Key)
 	r.Want(maker.Key, nil)
 	b.has(maker, "")
+}
+
+// TestKubeSharedAccountMoves changes the deployment mode of two fleets that run as one
+// ServiceAccount: it stays until both have moved.
+func TestKubeSharedAccountMoves(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	there := *b
+	there.namespace = newBench(t).namespace // the controller's
+	b.render.Namespace = there.namespace
+	before := b.replica(true)
+	moves, stays := b.fleet("moves", runAs("shared")), b.fleet("stays", runAs("shared"))
+	before.want(moves)
+	before.until("moves", moves, ready)
+	before.want(stays)
+	before.until("stays", stays, ready)
+	before.end()
+
+	b.render.GatewayNamespaceMode = true
+	after := b.replica(true)
+	after.want(b.fleet("stays", func(k *v1alpha1.EnvoyProxyKubernetesProvider) { k.EnvoyDeployment.Replicas = ptr.To[int32](0) }))
+	moves = b.fleet("moves")
+	after.want(moves)
+	after.until("moves", moves, ready)
+	after.Complete()
+	b.until("what moved is gone", func() error {
+		if got := there.names(); strings.Contains(got, "moves") {
+			return errors.New(got)
+		}
+		return nil
+	})
+	there.startsPod(stays)
+
+	stays = b.fleet("stays")
+	after.want(stays)
+	after.until("stays", stays, ready)
+	there.has(stays, "")
 }
 
 func runAs(account string) func(*v1alpha1.EnvoyProxyKubernetesProvider) {

@@ -167,7 +167,7 @@ func (i *Infrastructure) seen(kind schema.GroupVersionKind, o *unstructured.Unst
 	if !ok {
 		return
 	}
-	workload := kind == render.Deployment || kind == render.DaemonSet
+	workload := isWorkload(kind)
 	if workload || kind == render.Service {
 		i.reports.Add(k)
 	}

@@ -42,13 +42,34 @@ func (w *watches) movedOf(o any) ([]string, error) {
 }
 
 // moved returns what is left of a fleet of the other deployment mode, as far as it is
-// watched: beside Gateways that are ServiceAccounts alone.
+// watched: beside Gateways that are ServiceAccounts alone. A ServiceAccount as which
+// another fleet runs there is left of that one.
 func (w *watches) moved(fleet store.Key) []*unstructured.Unstructured {
 	var out []*unstructured.Unstructured
 	for _, kind := range render.Kinds() {
-		out = append(out, indexed(w.informers[kind], byMoved, fleet)...)
+		for _, o := range indexed(w.informers[kind], byMoved, fleet) {
+			if kind != render.ServiceAccount || !w.movedRunAs(o, fleet) {
+				out = append(out, o)
+			}
+		}
 	}
 	return out
+}
+
+// movedRunAs says whether a workload of another fleet of the other deployment mode runs
+// as a ServiceAccount.
+func (w *watches) movedRunAs(account *unstructured.Unstructured, fleet store.Key) bool {
+	for _, kind := range workloadKinds {
+		for _, inf := range w.informers[kind] {
+			for _, o := range inf.GetIndexer().List() {
+				u := o.(*unstructured.Unstructured)
+				if k, ok := w.movedOwner(u); ok && k != fleet && u.GetNamespace() == account.GetNamespace() && accountOf(u) == account.GetName() {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // allMoved returns the fleets of which something is left.
@@ -128,7 +149,8 @@ func reached(objects []*unstructured.Unstructured) bool {
 }
 
 // removeFrom removes all objects of a fleet where it was in the other deployment
-// mode. By ServiceAccounts it is known what is left, so that they go last.
+// mode. By ServiceAccounts it is known what is left, so that they go last, and with the
+// last fleet that runs as them.
 func (i *Infrastructure) removeFrom(ctx context.Context, k store.Key) error {
 	there := i.o.Render.Moved()
 	namespace, resource := there.FleetNamespace(k), there.FleetResource(k)
@@ -149,9 +171,42 @@ func (i *Infrastructure) removeFrom(ctx context.Context, k store.Key) error {
 			return err
 		}
 	}
+	idle := indexed(i.watches.informers[render.ServiceAccount], byMoved, k)
+	if !there.GatewayNamespaceMode {
+		var err error
+		if idle, err = i.idleAccounts(ctx, namespace); err != nil {
+			return err
+		}
+	}
 	var errs []error
-	for _, o := range indexed(i.watches.informers[render.ServiceAccount], byMoved, k) {
+	for _, o := range idle {
 		errs = append(errs, i.delete(ctx, o))
 	}
 	return errors.Join(errs...)
+}
+
+// idleAccounts returns the ServiceAccounts of fleets of the other deployment mode as which
+// no workload runs. The workloads are asked for, not taken from the watch: of two fleets
+// that go at once neither could see that the other is gone.
+func (i *Infrastructure) idleAccounts(ctx context.Context, namespace string) ([]*unstructured.Unstructured, error) {
+	used := map[string]bool{}
+	for _, kind := range workloadKinds {
+		list, err := i.of(kind, namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("list each %s in %s: %w", kind.Kind, namespace, err)
+		}
+		for _, o := range list.Items {
+			used[accountOf(&o)] = true
+		}
+	}
+	var idle []*unstructured.Unstructured
+	for _, inf := range i.watches.informers[render.ServiceAccount] {
+		for _, o := range inf.GetIndexer().List() {
+			u := o.(*unstructured.Unstructured)
+			if _, ok := i.watches.movedOwner(u); ok && u.GetNamespace() == namespace && !used[u.GetName()] {
+				idle = append(idle, u)
+			}
+		}
+	}
+	return idle, nil
 }

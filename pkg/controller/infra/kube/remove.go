@@ -75,7 +75,7 @@ func (i *Infrastructure) removeAll(ctx context.Context, k store.Key) error {
 	ours := metav1.ListOptions{LabelSelector: labels.SelectorFromSet(i.o.Render.StableLabels(k)).String()}
 	var errs []error
 	for _, kind := range render.Kinds() {
-		if kind == render.ServiceAccount || i.besideGateway(k) && (kind == render.Deployment || kind == render.DaemonSet) {
+		if kind == render.ServiceAccount || i.besideGateway(k) && isWorkload(kind) {
 			continue
 		}
 		begin := time.Now()
@@ -166,7 +166,7 @@ func (i *Infrastructure) removeFormer(ctx context.Context, f *translate.Fleet, w
 			if keep[nameOf(o)] || o.GetDeletionTimestamp() != nil {
 				continue
 			}
-			if kind == render.Deployment || kind == render.DaemonSet {
+			if isWorkload(kind) {
 				if bad[workload.kind] || !i.available(workload, o.GetNamespace()) {
 					switching = true
 					continue

@@ -4,11 +4,9 @@ import (
 	"context"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/egctl/egctl/pkg/controller"
-	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 )
@@ -43,7 +41,7 @@ func (i *Infrastructure) findRunning(ctx context.Context) []store.Change {
 	defer cancel()
 	found := map[store.Key]translate.Infrastructure{}
 	known := true
-	for _, kind := range []schema.GroupVersionKind{render.Deployment, render.DaemonSet} {
+	for _, kind := range workloadKinds {
 		for _, inf := range i.watches.informers[kind] {
 			known = known && cache.WaitForCacheSync(ctx.Done(), inf.HasSynced)
 		}

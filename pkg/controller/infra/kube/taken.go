@@ -7,7 +7,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/egctl/egctl/pkg/controller/infra/kube/render"
 	"github.com/egctl/egctl/pkg/store"
@@ -32,7 +31,7 @@ func (i *Infrastructure) besideGateway(k store.Key) bool {
 func (i *Infrastructure) removeWorkloads(ctx context.Context, k store.Key) (taken bool, err error) {
 	namespace := i.o.Render.FleetNamespace(k)
 	named := metav1.ListOptions{LabelSelector: labels.SelectorFromSet(i.o.Render.StableLabels(k)).String()}
-	for _, kind := range []schema.GroupVersionKind{render.Deployment, render.DaemonSet} {
+	for _, kind := range workloadKinds {
 		found, err := i.of(kind, namespace).List(ctx, named)
 		if err != nil {
 			return false, fmt.Errorf("list each %s of %s in %s: %w", kind.Kind, translate.FleetName(k), namespace, err)

@@ -238,6 +238,11 @@ func (w *watches) fleets(kind schema.GroupVersionKind) []store.Key {
 	return out
 }
 
+// workloadKinds are what has pods.
+var workloadKinds = []schema.GroupVersionKind{render.Deployment, render.DaemonSet}
+
+func isWorkload(kind schema.GroupVersionKind) bool { return slices.Contains(workloadKinds, kind) }
+
 // workloads returns all Deployments and DaemonSets of a fleet.
 func (w *watches) workloads(fleet store.Key) []*unstructured.Unstructured {
 	return append(w.of(render.Deployment, fleet), w.of(render.DaemonSet, fleet)...)
@@ -248,8 +253,8 @@ func (w *watches) workloads(fleet store.Key) []*unstructured.Unstructured {
 func (w *watches) account(fleet store.Key) string {
 	found := ""
 	for _, o := range w.workloads(fleet) {
-		name, _, err := unstructured.NestedString(o.Object, "spec", "template", "spec", "serviceAccountName")
-		if err != nil || (found != "" && name != found) {
+		name := accountOf(o)
+		if name == "" || found != "" && name != found {
 			return ""
 		}
 		found = name
@@ -257,12 +262,18 @@ func (w *watches) account(fleet store.Key) string {
 	return found
 }
 
+// accountOf returns the ServiceAccount that the pods of a workload run as.
+func accountOf(workload *unstructured.Unstructured) string {
+	name, _, err := unstructured.NestedString(workload.Object, "spec", "template", "spec", "serviceAccountName")
+	if err != nil {
+		return "" // not a string: the API server lets none pass
+	}
+	return name
+}
+
 // runAs says whether a workload of a fleet runs its pods as a ServiceAccount.
 func (w *watches) runAs(fleet store.Key, account string) bool {
-	return slices.ContainsFunc(w.workloads(fleet), func(o *unstructured.Unstructured) bool {
-		name, _, err := unstructured.NestedString(o.Object, "spec", "template", "spec", "serviceAccountName")
-		return err == nil && name == account
-	})
+	return slices.ContainsFunc(w.workloads(fleet), func(o *unstructured.Unstructured) bool { return accountOf(o) == account })
 }
 
 // nodePorts starts, if need be, the watches that tell where ports of nodes are
