@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,7 +17,6 @@ import (
 	"time"
 
 	"github.com/egctl/egctl/pkg/echo"
-	"github.com/egctl/egctl/pkg/envoy"
 )
 
 // patience is how long a test waits for what must happen at some time. The
@@ -58,32 +56,6 @@ func TestMain(m *testing.M) {
 		_ = os.RemoveAll(filepath.Dir(build.path)) // the system empties its folder for temporary files
 	}
 	os.Exit(code)
-}
-
-// needsEnvoy skips a test where there is no Envoy, and returns its path.
-func needsEnvoy(t *testing.T) string {
-	t.Helper()
-	dir, err := envoy.DefaultCacheDir(os.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := os.Getenv(envoy.EnvVar)
-	if path == "" {
-		found, err := filepath.Glob(filepath.Join(dir, "envoy", envoy.Version, "*", "envoy"))
-		if err != nil || len(found) == 0 {
-			found, err = filepath.Glob(filepath.Join(dir, envoy.Version, "*", "envoy"))
-		}
-		if err == nil && len(found) > 0 {
-			path = found[0]
-		}
-	}
-	if path == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("no Envoy")
-		}
-		t.Skip("no Envoy (make envoy gets one)")
-	}
-	return path
 }
 
 // console is what a process writes, readable while it does.
@@ -217,16 +189,6 @@ func backend(t *testing.T) string {
 		_ = s.Shutdown(ctx) // its clients may not have gone
 	})
 	return s.Addr(echo.HTTP).String()
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // folder is a folder of manifests.

@@ -15,11 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/echo"
 )
 
 func TestQuickstart(t *testing.T) {
-	needsEnvoy(t)
+	testenvoy.Path(t)
 	p := launch(t, "quickstart", "--local", "--once")
 	if code := p.exit(); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, p.err.String())
@@ -54,7 +55,7 @@ func TestNoEnvoy(t *testing.T) {
 		{[]string{"run", "-f", t.TempDir(), "--backend", "web=1"}, 2, "--backend"},
 	} {
 		if strings.Contains(strings.Join(tc.args, " "), "-f "+missing) {
-			needsEnvoy(t)
+			testenvoy.Path(t)
 		}
 		p := launch(t, tc.args...)
 		if code := p.exit(); code != tc.code || !strings.Contains(p.err.String(), "error: ") || !strings.Contains(p.err.String(), tc.want) {
@@ -95,8 +96,8 @@ func serve(t *testing.T, more ...string) (p *process, f folder, port int) {
 // serveFrom is serve with another backend.
 func serveFrom(t *testing.T, backend string, more ...string) (p *process, f folder, port int) {
 	t.Helper()
-	needsEnvoy(t)
-	f, port = folder{t, t.TempDir()}, freePort(t)
+	testenvoy.Path(t)
+	f, port = folder{t, t.TempDir()}, testenvoy.FreePort(t)
 	f.write("gateway.yaml", gatewayOn(port))
 	f.write("web.yaml", route("web"))
 	p = launch(t, append([]string{"run", "-f", f.dir, "--backend", "web:8080=" + backend}, more...)...)
@@ -170,7 +171,7 @@ func TestRunTwice(t *testing.T) {
 // TestRunCompletes serves a lone route: class, Gateway and endpoints are made up
 // and said to be.
 func TestRunCompletes(t *testing.T) {
-	needsEnvoy(t)
+	testenvoy.Path(t)
 	f := folder{t, t.TempDir()}
 	f.write("web.yaml", route("web"))
 	p := launch(t, "run", "-f", f.dir, "--port-shift", fmt.Sprint(freeShift(t)), "--backend", "web:8080="+backend(t))
@@ -183,7 +184,7 @@ func TestRunCompletes(t *testing.T) {
 	p.eventually("the route", func() bool { return status(port, "web.example.com", "/") == 200 })
 }
 
-func freeShift(t *testing.T) int { return freePort(t) - 443 }
+func freeShift(t *testing.T) int { return testenvoy.FreePort(t) - 443 }
 
 // TestRunReports: what is wrong is said with file and line, and costs nothing
 // else.

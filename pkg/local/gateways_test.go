@@ -6,12 +6,14 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/egctl/egctl/internal/testenvoy"
 )
 
 // TestTwoGateways proves that Gateways do not share a fate: each has an Envoy of
 // its own, and the end of one is nothing to the other.
 func TestTwoGateways(t *testing.T) {
-	other := freePort(t)
+	other := testenvoy.FreePort(t)
 	second := strings.ReplaceAll(base[strings.Index(base, "---"):], "metadata: {name: eg}", "metadata: {name: second}")
 	second = strings.ReplaceAll(second, "HTTP_PORT", fmt.Sprint(other))
 	files := map[string]string{
@@ -73,7 +75,7 @@ func TestPortTaken(t *testing.T) {
 		}
 	}
 	// An edit elsewhere in the Gateway does not settle it.
-	g.write("base.yaml", base+fmt.Sprintf("  - {name: taken, protocol: HTTP, port: %d}\n  - {name: third, protocol: HTTP, port: %d}\n", port, freePort(t)))
+	g.write("base.yaml", base+fmt.Sprintf("  - {name: taken, protocol: HTTP, port: %d}\n  - {name: third, protocol: HTTP, port: %d}\n", port, testenvoy.FreePort(t)))
 	g.eventually("the third listener", func() bool { return strings.Count(g.errs.String(), "listens on") == 2 })
 	if strings.Contains(g.errs.String(), "settled") {
 		t.Errorf("settled, while the port is taken:\n%s", g.errs)

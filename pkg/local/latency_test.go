@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	gwapi "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 	"github.com/egctl/egctl/pkg/translate/testworld"
@@ -46,7 +47,7 @@ func BenchmarkFileToAnswer(b *testing.B) {
 func BenchmarkEnvoyFloor(b *testing.B) {
 	for _, routes := range []int{100, 5000} {
 		b.Run(fmt.Sprintf("routes=%d", routes), func(b *testing.B) {
-			port, dir := freePort(b), b.TempDir()
+			port, dir := testenvoy.FreePort(b), b.TempDir()
 			settings := translate.DefaultSettings()
 			tr := translate.New(settings)
 			f := testworld.Fleet{Gateways: 1, Routes: routes}

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/translate/testworld"
 )
 
@@ -117,7 +118,7 @@ func TestEditsUnderLoad(t *testing.T) {
 	for _, p := range pairs {
 		roots.AppendCertsFromPEM([]byte(p.Certificate))
 	}
-	https := freePort(t)
+	https := testenvoy.FreePort(t)
 	withTLS := strings.ReplaceAll(tlsGateway, "HTTPS_PORT", fmt.Sprint(https))
 	g := start(t, []string{"one", "two"}, map[string]string{
 		"base.yaml": withTLS, "cert.yaml": secret(pairs[0]), "one.yaml": backend("one"), "two.yaml": backend("two"),
@@ -127,7 +128,7 @@ func TestEditsUnderLoad(t *testing.T) {
 		startLoad(fmt.Sprintf("http://127.0.0.1:%d/", g.port), "web.example.com", nil),
 		startLoad(fmt.Sprintf("https://127.0.0.1:%d/", https), "web.example.com", roots),
 	}
-	extra := freePort(t)
+	extra := testenvoy.FreePort(t)
 	edits := []func(i int){
 		func(i int) { g.write("web.yaml", webRoute("web", "web.example.com", []string{"one", "two"}[i%2], 1+i)) },
 		func(i int) { g.write("web.yaml", weighted("web.example.com", 1+i%9, 10-i%9)) },

@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/controller/source/file"
 	"github.com/egctl/egctl/pkg/echo"
-	"github.com/egctl/egctl/pkg/envoy"
 	"github.com/egctl/egctl/pkg/local"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/validate"
@@ -61,7 +61,7 @@ func start(t testing.TB, backends []string, files map[string]string) *gateway {
 // startWith is start with further options.
 func startWith(t testing.TB, backends []string, files map[string]string, more func(*local.Options)) *gateway {
 	t.Helper()
-	g := &gateway{t: t, dir: t.TempDir(), port: freePort(t), errs: &buffer{}, backends: map[string]int{}}
+	g := &gateway{t: t, dir: t.TempDir(), port: testenvoy.FreePort(t), errs: &buffer{}, backends: map[string]int{}}
 	for _, name := range backends {
 		g.backends[name] = startEcho(t, name)
 	}
@@ -81,7 +81,7 @@ func startWith(t testing.TB, backends []string, files map[string]string, more fu
 	}
 	options := local.Options{
 		Files: &file.Options{Paths: []string{g.dir}, Validator: v},
-		Envoy: envoyBinary(t), Out: io.Discard, Err: g.errs, DrainTime: time.Second, Concurrency: 2, PortShift: 10000,
+		Envoy: testenvoy.Path(t), Out: io.Discard, Err: g.errs, DrainTime: time.Second, Concurrency: 2, PortShift: 10000,
 		Logger: slog.New(slog.NewTextHandler(g.errs, &slog.HandlerOptions{Level: level})),
 		Ready:  func(store.Key) { ready <- struct{}{} },
 	}
@@ -181,32 +181,6 @@ func startEcho(t testing.TB, name string) int {
 		_ = s.Shutdown(ctx)
 	})
 	return s.Addr(echo.HTTP).(*net.TCPAddr).Port
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-func envoyBinary(t testing.TB) string {
-	t.Helper()
-	dir, err := envoy.DefaultCacheDir(os.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := (&envoy.Locator{Getenv: os.Getenv, CacheDir: dir}).Find(context.Background())
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("no Envoy: %v", err)
-		}
-		t.Skipf("no Envoy (make envoy gets one): %v", err)
-	}
-	return b.Path
 }
 
 const base = `

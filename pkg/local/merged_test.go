@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/egctl/egctl/internal/testenvoy"
 )
 
 // TestMergedGateways runs two Gateways as one process, and breaks the EnvoyProxy
 // that says so: both go on, and still learn of routes.
 func TestMergedGateways(t *testing.T) {
-	other := freePort(t)
+	other := testenvoy.FreePort(t)
 	class, first, _ := strings.Cut(base, "---")
 	class = strings.TrimSpace(class)
 	class = strings.TrimSuffix(class, "}") + `, parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: proxy, namespace: default}}`

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/egctl/egctl/internal/testenvoy"
 )
 
 // TestAGatewayComesBack takes a Gateway away and puts it back, once while its
@@ -14,7 +16,7 @@ func TestAGatewayComesBack(t *testing.T) {
 		"base.yaml": base, "one.yaml": backend("one"), "two.yaml": backend("two"),
 		"web.yaml": webRoute("web", "web.example.com", "one", 1),
 	})
-	g.backends["other"] = freePort(t)
+	g.backends["other"] = testenvoy.FreePort(t)
 	for name, pause := range map[string]time.Duration{"at once": 0, "after its drain": 1500 * time.Millisecond} {
 		g.write("other.yaml", other)
 		listens := "Gateway default/other listens on"

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/echo"
 	"github.com/egctl/egctl/pkg/translate/testworld"
 )
@@ -211,7 +212,7 @@ func startRouted(t *testing.T) *routed {
 	r := &routed{ports: map[string]int{}, roots: x509.NewCertPool(), heard: &buffer{}}
 	text := routedGateway
 	for _, name := range []string{"http", "https", "pass", "term", "tcp", "udp", "set"} {
-		r.ports[name] = freePort(t)
+		r.ports[name] = testenvoy.FreePort(t)
 		text = strings.ReplaceAll(text, "AT_"+name+"}", fmt.Sprint(r.ports[name])+"}")
 		text = strings.ReplaceAll(text, "AT_"+name+",", fmt.Sprint(r.ports[name])+",")
 	}

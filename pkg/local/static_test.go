@@ -10,6 +10,7 @@ import (
 
 	gwapi "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/envoy"
 )
 
@@ -40,7 +41,7 @@ func startStatic(b *testing.B, dir string, port int) {
 	}
 	b.Cleanup(func() { _ = os.RemoveAll(sockets) })
 	ctx, cancel := context.WithCancel(context.Background())
-	p, err := envoy.Start(ctx, envoy.ProcessConfig{Binary: envoyBinary(b), Bootstrap: []byte(bootstrap), Dir: sockets, Concurrency: 2})
+	p, err := envoy.Start(ctx, envoy.ProcessConfig{Binary: testenvoy.Path(b), Bootstrap: []byte(bootstrap), Dir: sockets, Concurrency: 2})
 	if err != nil {
 		b.Fatal(err)
 	}

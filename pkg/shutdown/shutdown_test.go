@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,28 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/envoy"
 )
-
-func envoyPath(t *testing.T) string {
-	t.Helper()
-	if path := os.Getenv(envoy.EnvVar); path != "" {
-		return path
-	}
-	cache, err := envoy.DefaultCacheDir(os.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(cache, "envoy", envoy.Version, runtime.GOOS+"-"+runtime.GOARCH, "envoy")
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("no Envoy at %s and %s is not set", path, envoy.EnvVar)
-	}
-	t.Skipf("SKIPPED: no Envoy at %s and %s is not set", path, envoy.EnvVar)
-	return ""
-}
 
 const config = `
 admin: {address: {socket_address: {address: 127.0.0.1, port_value: %[1]d}}}
@@ -79,8 +59,8 @@ type proxy struct {
 
 func start(t *testing.T, backend int) *proxy {
 	t.Helper()
-	p := &proxy{port: freePort(t)}
-	p.start(t, freePort(t), backend)
+	p := &proxy{port: testenvoy.FreePort(t)}
+	p.start(t, testenvoy.FreePort(t), backend)
 	eventually(t, "Envoy is ready", p.ready)
 	return p
 }
@@ -88,7 +68,7 @@ func start(t *testing.T, backend int) *proxy {
 // start returns what is closed when Envoy has ended.
 func (p *proxy) start(t *testing.T, admin, backend int) (ended <-chan struct{}) {
 	t.Helper()
-	binary := envoyPath(t)
+	binary := testenvoy.Path(t)
 	p.admin = envoy.NewAdmin("tcp", fmt.Sprintf("127.0.0.1:%d", admin))
 	cmd := exec.Command(binary, "--config-yaml", fmt.Sprintf(config, admin, p.port, backend), "--use-dynamic-base-id",
 		"--concurrency", "1", "--log-level", "error", "--drain-strategy", "immediate")
@@ -117,16 +97,6 @@ func (p *proxy) ready() bool {
 	}
 	_ = resp.Body.Close()
 	return resp.StatusCode == http.StatusOK
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -271,7 +241,7 @@ func TestDrainEndsInTime(t *testing.T) {
 // TestDrainOfAnEnvoyThatStarts is about a pod that is deleted while it starts: the
 // kubelet's signal is lost on Envoy, which is to drain and to end all the same.
 func TestDrainOfAnEnvoyThatStarts(t *testing.T) {
-	admin, p := freePort(t), &proxy{port: freePort(t)}
+	admin, p := testenvoy.FreePort(t), &proxy{port: testenvoy.FreePort(t)}
 	o := DrainOptions{
 		DrainTimeout: time.Minute, MinDrainDuration: time.Second, ReadyFile: filepath.Join(t.TempDir(), "ready"),
 		Admin: envoy.NewAdmin("tcp", fmt.Sprintf("127.0.0.1:%d", admin)),
@@ -279,7 +249,7 @@ func TestDrainOfAnEnvoyThatStarts(t *testing.T) {
 	drained := make(chan error, 1)
 	go func() { drained <- Drain(t.Context(), o) }()
 	time.Sleep(1500 * time.Millisecond)
-	ended := p.start(t, admin, freePort(t))
+	ended := p.start(t, admin, testenvoy.FreePort(t))
 	select {
 	case err := <-drained:
 		if err != nil {
@@ -308,7 +278,7 @@ func TestDrainOfAnEnvoyThatStarts(t *testing.T) {
 func TestDrainWithoutEnvoy(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ready")
 	err := Drain(t.Context(), DrainOptions{
-		DrainTimeout: 100 * time.Millisecond, ReadyFile: file, Admin: envoy.NewAdmin("tcp", fmt.Sprintf("127.0.0.1:%d", freePort(t))),
+		DrainTimeout: 100 * time.Millisecond, ReadyFile: file, Admin: envoy.NewAdmin("tcp", fmt.Sprintf("127.0.0.1:%d", testenvoy.FreePort(t))),
 	})
 	if err == nil {
 		t.Error("nothing is wrong")

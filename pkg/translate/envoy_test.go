@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/egctl/egctl/internal/testcert"
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 )
@@ -113,9 +114,9 @@ type proxy struct {
 // free ports, and the Services web, api, h2, auth, dead and half.
 func startGateway(t *testing.T, objects string) *proxy {
 	t.Helper()
-	envoy := envoyBinary(t)
+	envoy := testenvoy.Path(t)
 	g := &proxy{backends: &backends{seen: map[string]int{}, by: map[string]int{}}}
-	dead := freePort(t)
+	dead := testenvoy.FreePort(t)
 	all := []string{class}
 	for name, h := range map[string]http.Handler{
 		"web": g.handler("web"), "api": g.handler("api"), "auth": http.HandlerFunc(authorise),
@@ -129,7 +130,7 @@ func startGateway(t *testing.T, objects string) *proxy {
 		}
 	}
 	all = append(all, service("dead", dead), certificate())
-	port, tlsPort := freePort(t), freePort(t)
+	port, tlsPort := testenvoy.FreePort(t), testenvoy.FreePort(t)
 	g.httpPort = fmt.Sprint(port)
 	g.http, g.https = fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", tlsPort)
 	all = append(all, strings.NewReplacer("TLSPORT", fmt.Sprint(tlsPort), "PORT", fmt.Sprint(port)).Replace(objects))

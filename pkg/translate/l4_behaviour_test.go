@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 )
@@ -202,7 +203,7 @@ endpoints:
 // TestConnections sends connections and datagrams through a real Envoy with the
 // translated configuration.
 func TestConnections(t *testing.T) {
-	binary := envoyBinary(t)
+	binary := testenvoy.Path(t)
 	files := testPKI()
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(files["ca.crt"])
@@ -238,7 +239,7 @@ func TestConnections(t *testing.T) {
 	}
 	ports := map[string]int{}
 	for _, n := range []string{"http", "mixed", "required", "optional", "tcp", "udp", "misdirected"} {
-		ports[n] = freePort(t)
+		ports[n] = testenvoy.FreePort(t)
 		input = strings.ReplaceAll(input, "$"+n, fmt.Sprint(ports[n]))
 	}
 	addr := func(name string) string { return fmt.Sprintf("127.0.0.1:%d", ports[name]) }

@@ -50,23 +50,6 @@ func startEnvoy(t *testing.T, binary, file, address string) {
 	})
 }
 
-// freePort is a port that nobody uses as TCP or UDP.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 20 {
-		l := listenTCP(t)
-		port := l.Addr().(*net.TCPAddr).Port
-		u, err := net.ListenPacket("udp", l.Addr().String())
-		l.Close()
-		if err == nil {
-			u.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
-}
-
 func listenTCP(t *testing.T) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

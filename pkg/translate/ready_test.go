@@ -11,6 +11,7 @@ import (
 	bootstrap "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/store"
 	"github.com/egctl/egctl/pkg/translate"
 	"github.com/egctl/egctl/pkg/translate/xds"
@@ -63,12 +64,12 @@ func TestReadyListener(t *testing.T) {
 // TestReadyEnvoy asks a real Envoy: ready while it serves, not ready once it is
 // told to fail health checks, and an error on every other path.
 func TestReadyEnvoy(t *testing.T) {
-	envoy := envoyBinary(t)
-	ready, admin, port := freePort(t), freePort(t), freePort(t)
+	envoy := testenvoy.Path(t)
+	ready, admin, port := testenvoy.FreePort(t), testenvoy.FreePort(t), testenvoy.FreePort(t)
 	s := settings()
 	s.ListenAddress, s.ReadyPort = "127.0.0.1", int32(ready)
 	tr := translate.New(s)
-	objects := strings.NewReplacer("READY", fmt.Sprint(port), "port: 80}", fmt.Sprintf("port: %d}", freePort(t))).Replace(readyGateways)
+	objects := strings.NewReplacer("READY", fmt.Sprint(port), "port: 80}", fmt.Sprintf("port: %d}", testenvoy.FreePort(t))).Replace(readyGateways)
 	for _, o := range decode(t, []byte(objects)) {
 		if o.GetName() != "idle" {
 			tr.Store.Apply(store.Put(o))

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	bootstrap "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -24,27 +23,6 @@ import (
 	"github.com/egctl/egctl/pkg/translate"
 	"github.com/egctl/egctl/pkg/translate/xds"
 )
-
-// envoyBinary finds the Envoy that tests run: $EGCTL_ENVOY, or the cache.
-// Without one the test is skipped, except in CI.
-func envoyBinary(t *testing.T) string {
-	t.Helper()
-	file := os.Getenv("EGCTL_ENVOY")
-	if file == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		file = filepath.Join(cache, "egctl", "envoy", "1.40.0", runtime.GOOS+"-"+runtime.GOARCH, "envoy")
-	}
-	if _, err := os.Stat(file); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("CI needs Envoy: %v", err)
-		}
-		t.Skipf("NOT TESTED against Envoy, set EGCTL_ENVOY: %v", err)
-	}
-	return file
-}
 
 // static is a bootstrap that holds what Envoy would otherwise get by xDS.
 type static struct {

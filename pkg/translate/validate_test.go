@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/translate"
 )
 
@@ -13,7 +14,7 @@ import (
 // Envoy: all of them in one bootstrap, and only if Envoy refuses that each alone,
 // to find the one.
 func TestGoldensAcceptedByEnvoy(t *testing.T) {
-	envoy := envoyBinary(t)
+	envoy := testenvoy.Path(t)
 	files, err := filepath.Glob("testdata/*/*.txtar")
 	if err != nil {
 		t.Fatal(err)

@@ -32,6 +32,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/controller/identity"
 	"github.com/egctl/egctl/pkg/controller/xds"
 	"github.com/egctl/egctl/pkg/envoy"
@@ -277,13 +278,6 @@ func address(port int) *corev3.Address {
 	}}}
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 func backend(t *testing.T) int {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
@@ -294,11 +288,11 @@ func backend(t *testing.T) int {
 // startProxy runs an Envoy with the bootstrap of a fleet, under the name that it claims.
 func (c *controlPlane) startProxy(claim string, paths envoy.FleetPaths, node string, args ...string) (log *syncBuffer) {
 	c.t.Helper()
-	binary := envoyPath(c.t)
+	binary := testenvoy.Path(c.t)
 	text, err := envoy.FleetBootstrap(envoy.FleetBootstrapOptions{
 		Fleet: claim, ControllerNamespace: "envoy-gateway-system", FleetPaths: paths, Token: c.manager.o.ServerOnly,
 		XDSAddress: c.address.IP.String(), XDSPort: uint32(c.address.Port),
-		AdminPort: uint32(freePort(c.t)), StatsPort: uint32(freePort(c.t)),
+		AdminPort: uint32(testenvoy.FreePort(c.t)), StatsPort: uint32(testenvoy.FreePort(c.t)),
 	})
 	if err != nil {
 		c.t.Fatal(err)

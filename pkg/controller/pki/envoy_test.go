@@ -5,9 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,40 +15,19 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/controller/xds"
-	"github.com/egctl/egctl/pkg/envoy"
 )
-
-// envoyPath finds the real Envoy, or skips.
-func envoyPath(t *testing.T) string {
-	t.Helper()
-	if path := os.Getenv(envoy.EnvVar); path != "" {
-		return path
-	}
-	cache, err := envoy.DefaultCacheDir(os.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(cache, "envoy", envoy.Version, runtime.GOOS+"-"+runtime.GOARCH, "envoy")
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("no Envoy at %s and %s is not set", path, envoy.EnvVar)
-	}
-	t.Skipf("SKIPPED: no Envoy at %s and %s is not set", path, envoy.EnvVar)
-	return ""
-}
 
 // TestEnvoyThroughRotations rotates everything every few seconds, makes proxies connect
 // anew all the time, and sends requests and new configuration meanwhile.
 func TestEnvoyThroughRotations(t *testing.T) {
-	envoyPath(t)
+	testenvoy.Path(t)
 	c := newControlPlane(t, Options{
 		LeafValidity: 4 * time.Second, LeafRenewBefore: 2 * time.Second, Propagation: time.Second,
 		CAValidity: 9 * time.Second, CARenewBefore: 6 * time.Second,
 	}, xds.Limits{MaxConnectionAge: time.Second, MaxConnectionAgeGrace: time.Second})
-	port, to := freePort(t), backend(t)
+	port, to := testenvoy.FreePort(t), backend(t)
 	paths := c.fleet("default/eg")
 	c.serve("default/eg", port, to, "0")
 	stop := c.rotate()
@@ -124,9 +101,9 @@ func TestEnvoyThroughRotations(t *testing.T) {
 
 // TestEnvoyGetsItsOwn has proxies claim to be others.
 func TestEnvoyGetsItsOwn(t *testing.T) {
-	envoyPath(t)
+	testenvoy.Path(t)
 	c := newControlPlane(t, Options{}, xds.Limits{})
-	portA, portB, to := freePort(t), freePort(t), backend(t)
+	portA, portB, to := testenvoy.FreePort(t), testenvoy.FreePort(t), backend(t)
 	pathsA := c.fleet("default/a")
 	c.serve("default/a", portA, to, "a")
 	c.serve("default/b", portB, to, "b")
@@ -187,7 +164,7 @@ func TestStrangersAreRefused(t *testing.T) {
 
 // TestEnvoyRenewsItsToken replaces the token in its file, as the kubelet does.
 func TestEnvoyRenewsItsToken(t *testing.T) {
-	envoyPath(t)
+	testenvoy.Path(t)
 	var mu sync.Mutex
 	var shown []string
 	valid := ""
@@ -212,7 +189,7 @@ func TestEnvoyRenewsItsToken(t *testing.T) {
 		token.swap(t)
 	}
 	renew("token-1")
-	port := freePort(t)
+	port := testenvoy.FreePort(t)
 	c.serve("default/eg", port, backend(t), "0")
 	c.startProxy("default/eg", paths, "pod")
 	client := &http.Client{Timeout: 5 * time.Second}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,29 +22,9 @@ import (
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
+	"github.com/egctl/egctl/internal/testenvoy"
 	encoded "github.com/egctl/egctl/pkg/translate/xds"
 )
-
-// envoyPath finds the real Envoy, or skips.
-func envoyPath(t *testing.T) string {
-	t.Helper()
-	if path := os.Getenv("EGCTL_ENVOY"); path != "" {
-		return path
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(cache, "egctl", "envoy", "1.40.0", runtime.GOOS+"-"+runtime.GOARCH, "envoy")
-	if _, err := os.Stat(path); err == nil {
-		return path
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("no Envoy at %s and EGCTL_ENVOY is not set", path)
-	}
-	t.Skipf("SKIPPED: no Envoy at %s and EGCTL_ENVOY is not set", path)
-	return ""
-}
 
 const bootstrap = `
 node: {id: %[1]s-proxy, cluster: %[1]s}
@@ -76,7 +55,7 @@ type proxy struct {
 
 func startEnvoy(t *testing.T, gateway, socket string) *proxy {
 	t.Helper()
-	binary := envoyPath(t)
+	binary := testenvoy.Path(t)
 	dir := t.TempDir()
 	admin := filepath.Join(dir, "admin.sock")
 	config := filepath.Join(dir, "bootstrap.yaml")
@@ -122,16 +101,6 @@ func (p *proxy) dump(path string) string {
 		p.t.Fatal(err)
 	}
 	return string(text)
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // backend is a real server that answers its name.

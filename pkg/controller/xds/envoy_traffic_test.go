@@ -20,15 +20,16 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/egctl/egctl/internal/testcert"
+	"github.com/egctl/egctl/internal/testenvoy"
 	"github.com/egctl/egctl/pkg/controller/xds"
 	encoded "github.com/egctl/egctl/pkg/translate/xds"
 )
 
 func TestEnvoySwapsBackendsWithoutAFailedRequest(t *testing.T) {
-	envoyPath(t)
+	testenvoy.Path(t)
 	s, socket := serve(t, xds.Options{})
 	ports := []int{backend(t, "backend 0"), backend(t, "backend 1")}
-	port := freePort(t)
+	port := testenvoy.FreePort(t)
 	// At first each cluster is new; later they come back while they are leaving.
 	nameOf := func(i int) string {
 		if i > 50 {
@@ -87,9 +88,9 @@ func TestEnvoySwapsBackendsWithoutAFailedRequest(t *testing.T) {
 }
 
 func TestEnvoyWarmsAChangedClusterAtOnce(t *testing.T) {
-	envoyPath(t)
+	testenvoy.Path(t)
 	s, socket := serve(t, xds.Options{})
-	port := freePort(t)
+	port := testenvoy.FreePort(t)
 	l := httpListener(t, "http", port, "routes")
 	eds := assignment(t, "a", backend(t, "backend"))
 	update(s, "g", snapshot(cluster(t, "a", 0), route(t, "routes", "a"), l), eds)
@@ -121,10 +122,10 @@ func TestEnvoyWarmsAChangedClusterAtOnce(t *testing.T) {
 }
 
 func TestEnvoyRefuses(t *testing.T) {
-	envoyPath(t)
+	testenvoy.Path(t)
 	rec := &recorder{}
 	s, socket := serve(t, xds.Options{}, rec)
-	port, second := freePort(t), freePort(t)
+	port, second := testenvoy.FreePort(t), testenvoy.FreePort(t)
 	eds := assignment(t, "a", backend(t, "backend"))
 	l := httpListener(t, "http", port, "routes")
 	good := []*encoded.Resource{cluster(t, "a", 0), route(t, "routes", "a"), l}
@@ -157,9 +158,9 @@ func TestEnvoyRefuses(t *testing.T) {
 	eventually(t, "the neighbour serves", func() bool { return once(fmt.Sprintf("http://127.0.0.1:%d/", second)) == "backend" })
 
 	// A listener whose filter chain cannot be built, beside a good one.
-	third := freePort(t)
+	third := testenvoy.FreePort(t)
 	update(s, "g", with(
-		httpListener(t, "broken", freePort(t), "routes", func(l *listenerv3.Listener) {
+		httpListener(t, "broken", testenvoy.FreePort(t), "routes", func(l *listenerv3.Listener) {
 			l.FilterChains[0].Filters[0].Name = "x"
 			l.FilterChains[0].Filters[0].ConfigType = nil
 		}),
@@ -195,9 +196,9 @@ func TestEnvoyRefuses(t *testing.T) {
 }
 
 func TestEnvoyListenersAndSecrets(t *testing.T) {
-	envoyPath(t)
+	testenvoy.Path(t)
 	s, socket := serve(t, xds.Options{})
-	port, plain := freePort(t), freePort(t)
+	port, plain := testenvoy.FreePort(t), testenvoy.FreePort(t)
 	eds := assignment(t, "a", backend(t, "backend"))
 	https := func() *encoded.Resource {
 		return httpListener(t, "https", port, "routes", func(l *listenerv3.Listener) {
@@ -247,7 +248,7 @@ func TestEnvoyListenersAndSecrets(t *testing.T) {
 }
 
 func TestEnvoyOutlivesTheServer(t *testing.T) {
-	envoyPath(t)
+	testenvoy.Path(t)
 	socket := filepath.Join(t.TempDir(), "p", "xds.sock")
 	start := func() (*xds.Server, func()) {
 		listener, err := xds.ListenUnix(socket)
@@ -265,7 +266,7 @@ func TestEnvoyOutlivesTheServer(t *testing.T) {
 			}
 		}
 	}
-	port := freePort(t)
+	port := testenvoy.FreePort(t)
 	l := httpListener(t, "http", port, "routes")
 	s, stop := start()
 	update(s, "g", snapshot(cluster(t, "a", 0), route(t, "routes", "a"), l), assignment(t, "a", backend(t, "backend a")))
