@@ -183,78 +183,92 @@ func (o *statusOptions) resources(served []status.Resource) ([]status.Resource, 
 	return list, nil
 }
 
-func (o *statusOptions) Run(ctx context.Context) error {
+// statusAnswer is what a cluster has of what was asked for.
+type statusAnswer struct {
+	client *status.Client
+	query  status.Query
+	served []status.Resource // all kinds, also those that were not asked for
+	world  *status.World
+}
+
+// ask reads the objects that were asked for.
+func (o *statusOptions) ask(ctx context.Context) (*statusAnswer, error) {
 	config, err := o.config()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	client, err := status.NewClient(config)
+	var a statusAnswer
+	if a.client, err = status.NewClient(config); err != nil {
+		return nil, err
+	}
+	if a.query, err = o.query(); err != nil {
+		return nil, err
+	}
+	if a.served, err = a.client.Resources(ctx); err != nil {
+		return nil, err
+	}
+	resources, err := o.resources(a.served)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	q, err := o.query()
-	if err != nil {
-		return err
+	if a.world, err = a.client.Read(ctx, resources, a.query); err != nil {
+		return nil, err
 	}
-	served, err := client.Resources(ctx)
-	if err != nil {
-		return err
-	}
-	resources, err := o.resources(served)
-	if err != nil {
-		return err
-	}
-	world, err := client.Read(ctx, resources, q)
-	if err != nil {
-		return err
-	}
-	for _, d := range world.Denied {
+	for _, d := range a.world.Denied {
 		fmt.Fprintf(o.Err, "note: %v\n", d)
 	}
-	if err := o.unattended(ctx, client, served, world); err != nil {
+	return &a, nil
+}
+
+func (o *statusOptions) Run(ctx context.Context) error {
+	a, err := o.ask(ctx)
+	if err != nil {
+		return err
+	}
+	if err := o.unattended(ctx, a); err != nil {
 		return err
 	}
 	if o.Wait != "" {
-		if err := o.wait(ctx, client, served, world, q); err != nil {
+		if err := o.wait(ctx, a); err != nil {
 			return err
 		}
 	}
-	if o.gone, err = client.FindGone(ctx, served, world, nil); err != nil {
+	if o.gone, err = a.client.FindGone(ctx, a.served, a.world, nil); err != nil {
 		return err
 	}
-	tables := o.tables(world)
-	if err := o.missing(tables, q); err != nil {
+	tables := o.tables(a.world)
+	if err := o.missing(tables, a.query); err != nil {
 		return err
 	}
 	if o.Output == "tree" {
-		return o.tree(ctx, client, q)
+		return o.tree(ctx, a)
 	}
-	if err := o.print(tables, q); err != nil {
+	if err := o.print(tables, a.query); err != nil {
 		return err
 	}
 	if o.Watch {
-		return o.watch(ctx, client, world, q)
+		return o.watch(ctx, a)
 	}
 	return o.verdict(tables)
 }
 
 // unattended says so where statuses are those of a controller that is gone.
-func (o *statusOptions) unattended(ctx context.Context, client *status.Client, served []status.Resource, w *status.World) error {
+func (o *statusOptions) unattended(ctx context.Context, a *statusAnswer) error {
 	if o.Output == "name" {
 		return nil // shows no status
 	}
 	var err error
-	if o.alone, err = client.Unattended(ctx, served, w, o.now()); o.alone {
+	if o.alone, err = a.client.Unattended(ctx, a.served, a.world, o.now()); o.alone {
 		fmt.Fprintf(o.Err, "warning: no controller %s is seen in the cluster: statuses that it wrote are what it left behind, and nothing keeps them true; egctl install brings one\n", v1alpha1.GatewayControllerName)
 	}
 	return err
 }
 
 // wait waits for the goal; what is missing is narrated.
-func (o *statusOptions) wait(ctx context.Context, client *status.Client, served []status.Resource, w *status.World, q status.Query) error {
+func (o *statusOptions) wait(ctx context.Context, a *statusAnswer) error {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	return client.Wait(ctx, served, w, q, o.goal, func(missing []string) {
+	return a.client.Wait(ctx, a.served, a.world, a.query, o.goal, func(missing []string) {
 		more := ""
 		if len(missing) > 1 {
 			more = fmt.Sprintf(" (and %d more)", len(missing)-1)

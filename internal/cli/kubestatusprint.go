@@ -135,11 +135,8 @@ func (o *statusOptions) printPath(document any) error {
 
 // tree prints Gateways with what hangs on them. Routes and backends may be anywhere, so
 // everything is read, or what the user may read.
-func (o *statusOptions) tree(ctx context.Context, client *status.Client, q status.Query) error {
-	served, err := client.Resources(ctx)
-	if err != nil {
-		return err
-	}
+func (o *statusOptions) tree(ctx context.Context, a *statusAnswer) error {
+	client, served, q := a.client, a.served, a.query
 	everywhere := status.Query{}
 	world, err := client.Read(ctx, served, everywhere)
 	if err != nil {
@@ -181,10 +178,10 @@ func (o *statusOptions) tree(ctx context.Context, client *status.Client, q statu
 }
 
 // watch prints the rows that change, below the tables.
-func (o *statusOptions) watch(ctx context.Context, client *status.Client, w *status.World, q status.Query) error {
-	log := status.NewLog(o.Out, w, o.tableOptions(w), status.LogOptions{Verbose: o.Verbose, Quiet: o.Quiet})
+func (o *statusOptions) watch(ctx context.Context, a *statusAnswer) error {
+	log := status.NewLog(o.Out, a.world, o.tableOptions(a.world), status.LogOptions{Verbose: o.Verbose, Quiet: o.Quiet})
 	var failed error
-	err := client.Follow(ctx, w, q, func(changes []status.Change) bool {
+	err := a.client.Follow(ctx, a.world, a.query, func(changes []status.Change) bool {
 		failed = log.Write(changes, o.now())
 		return failed == nil
 	})
