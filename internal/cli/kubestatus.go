@@ -33,6 +33,8 @@ type statusOptions struct {
 	goal status.Goal
 	path string // of -o jsonpath=
 	gone status.Gone
+	// stuck are the Gateways whose proxies do not run; empty where nobody reads it.
+	stuck status.Stuck
 	// alone says that statuses are of a controller that is gone.
 	alone bool
 	now   func() time.Time
@@ -235,6 +237,11 @@ func (o *statusOptions) Run(ctx context.Context) error {
 	}
 	if o.gone, err = a.client.FindGone(ctx, a.served, a.world, nil); err != nil {
 		return err
+	}
+	if o.Output == "table" || o.Output == "wide" || o.Output == "tree" {
+		if o.stuck, err = a.client.FindStuck(ctx, a.world, a.query.Namespace); err != nil {
+			return err
+		}
 	}
 	tables := o.tables(a.world)
 	if err := o.missing(tables, a.query); err != nil {

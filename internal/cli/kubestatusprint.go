@@ -17,7 +17,7 @@ import (
 func (o *statusOptions) several(w *status.World) bool { return len(w.Resources) > 1 }
 
 func (o *statusOptions) tableOptions(w *status.World) status.TableOptions {
-	return status.TableOptions{AllNamespaces: o.AllNamespaces, Kinds: o.several(w), Wide: o.Output == "wide", Gone: o.gone, Now: o.now()}
+	return status.TableOptions{AllNamespaces: o.AllNamespaces, Kinds: o.several(w), Wide: o.Output == "wide", Gone: o.gone, Stuck: o.stuck, Now: o.now()}
 }
 
 // tables are those that are not empty.
@@ -149,7 +149,7 @@ func (o *statusOptions) tree(ctx context.Context, a *statusAnswer) error {
 		}
 		fmt.Fprintf(o.Err, "note: what is outside of namespace %s is left out\n", q.Namespace)
 	}
-	options := status.TreeOptions{Namespace: q.Namespace, Names: q.Names, Within: everywhere.Namespace}
+	options := status.TreeOptions{Namespace: q.Namespace, Names: q.Names, Within: everywhere.Namespace, Stuck: o.stuck}
 	if options.Endpoints, err = client.Endpoints(ctx, everywhere.Namespace); status.Unavailable(err) {
 		fmt.Fprintf(o.Err, "note: %v\n", err)
 		options.NoEndpoints = true
@@ -179,6 +179,7 @@ func (o *statusOptions) tree(ctx context.Context, a *statusAnswer) error {
 
 // watch prints the rows that change, below the tables.
 func (o *statusOptions) watch(ctx context.Context, a *statusAnswer) error {
+	o.stuck = nil // it was so once, and pods are not followed
 	log := status.NewLog(o.Out, a.world, o.tableOptions(a.world), status.LogOptions{Verbose: o.Verbose, Quiet: o.Quiet})
 	var failed error
 	err := a.client.Follow(ctx, a.world, a.query, func(changes []status.Change) bool {

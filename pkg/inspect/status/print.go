@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -93,6 +94,9 @@ func (p *Printer) line(w *bufio.Writer, cells []string) {
 func writeIssues(w *bufio.Writer, indent string, list []Issue) {
 	for n, i := range list {
 		writeIssue(w, indent, i)
+		if i.Reason == "NoResources" && slices.ContainsFunc(list, Issue.ofProxies) {
+			continue // the hint is to look at what is here
+		}
 		if h := i.Hint(); h != "" && (n == len(list)-1 || list[n+1].Hint() != h) {
 			w.WriteString(indent + "  hint: " + h + "\n")
 		}

@@ -33,6 +33,8 @@ type TableOptions struct {
 	AllNamespaces, Kinds, Wide bool
 	// Gone are objects that do not exist.
 	Gone Gone
+	// Stuck are Gateways whose proxies do not run.
+	Stuck Stuck
 	// Now is what ages are counted to.
 	Now time.Time
 }
@@ -95,6 +97,9 @@ func columns(r Resource, o TableOptions) []string {
 // NewRow judges one object.
 func NewRow(r Resource, ob *Object, o TableOptions) Row {
 	row := Row{Object: ob, Issues: review(r.Family, ob, o.Gone), Cells: make([]string, 0, 12)}
+	if r.Family == Gateway {
+		row.Issues = append(row.Issues, o.Stuck[ob.id()]...)
+	}
 	row.Verdict = worst(row.Issues)
 	if o.AllNamespaces && r.Namespaced {
 		row.Cells = append(row.Cells, ob.Metadata.Namespace)

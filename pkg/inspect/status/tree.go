@@ -48,6 +48,8 @@ type TreeOptions struct {
 	NoEndpoints bool
 	// Gone are parents and Services that do not exist.
 	Gone Gone
+	// Stuck are Gateways whose proxies do not run.
+	Stuck Stuck
 }
 
 // NewTree hangs classes, Gateways, listeners, routes and backends on each other.
@@ -182,6 +184,7 @@ func (t *tree) gateway(g *Object) *Node {
 		n.Info = "no address"
 	}
 	t.listeners(n, g, "Gateway")
+	n.Issues = append(n.Issues, t.Stuck[g.id()]...)
 	sets := t.sets["Gateway/"+g.id()]
 	slices.SortFunc(sets, compareObjects)
 	for _, s := range sets {
