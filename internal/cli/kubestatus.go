@@ -168,7 +168,7 @@ func (o *statusOptions) query() (status.Query, error) {
 // resources are those of the kinds that were asked for.
 func (o *statusOptions) resources(served []status.Resource) ([]status.Resource, error) {
 	if len(served) == 0 {
-		return nil, errors.New("the cluster has no Gateway API: its CRDs are not installed")
+		return nil, errors.New("the cluster has no Gateway API: its CustomResourceDefinitions are not installed; egctl install brings them, and the controller")
 	}
 	var list []status.Resource
 	for _, k := range o.Kinds {
@@ -177,7 +177,7 @@ func (o *statusOptions) resources(served []status.Resource) ([]status.Resource, 
 		case len(found) > 0 || several:
 			list = append(list, found...)
 		case status.IsKnown(k):
-			return nil, fmt.Errorf("the cluster has no kind %q: its CRD is not installed", k)
+			return nil, fmt.Errorf("the cluster has no kind %q: its CustomResourceDefinition is not installed; egctl install --only-crds brings it, for some kinds with --channel experimental", k)
 		default:
 			return nil, usagef("%q is no kind of the Gateway API or of Envoy Gateway; try all, xroute, xpolicy, or a kind such as gateway", k)
 		}
@@ -233,6 +233,13 @@ func (o *statusOptions) Run(ctx context.Context) error {
 	if o.Wait != "" {
 		if err := o.wait(ctx, a); err != nil {
 			return err
+		}
+	}
+	if !o.Watch { // which may be for what comes
+		if gone, err := a.client.NamespaceGone(ctx, a.world, a.query); err != nil {
+			return err
+		} else if gone {
+			return errors.New(noNamespace(a.query))
 		}
 	}
 	if o.gone, err = a.client.FindGone(ctx, a.served, a.world, nil); err != nil {

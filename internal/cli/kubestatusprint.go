@@ -89,6 +89,9 @@ func (o *statusOptions) nothing(q status.Query) string {
 	return what + " in namespace " + q.Namespace + "; -A looks in all."
 }
 
+// noNamespace says that nothing can be where it was looked for.
+func noNamespace(q status.Query) string { return "namespace " + q.Namespace + " does not exist" }
+
 // document is what is printed for programs: an object where one is asked for by
 // name, a list else.
 func (o *statusOptions) document(tables []status.Table) any {

@@ -58,6 +58,12 @@ func (o *legacyStatusOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Envoy Gateway's egctl prints empty tables then, and does not fail.
+	if gone, err := a.client.NamespaceGone(ctx, a.world, a.query); err != nil {
+		return err
+	} else if gone {
+		fmt.Fprintln(o.Err, "warning: "+noNamespace(a.query))
+	}
 	resources := a.world.Resources
 	_, several := status.Select(resources, o.Kinds[0])
 	options := status.LegacyOptions{AllNamespaces: o.AllNamespaces, Verbose: o.Verbose, Quiet: o.Quiet, Kinds: several}
