@@ -35,6 +35,8 @@ type statusOptions struct {
 	gone status.Gone
 	// stuck are the Gateways whose proxies do not run; empty where nobody reads it.
 	stuck status.Stuck
+	// endpoints are those of the namespace that is asked for; nil where nobody reads them.
+	endpoints map[string]status.Endpoints
 	// alone says that statuses are of a controller that is gone.
 	alone bool
 	now   func() time.Time
@@ -242,15 +244,10 @@ func (o *statusOptions) Run(ctx context.Context) error {
 			return errors.New(noNamespace(a.query))
 		}
 	}
-	if o.gone, err = a.client.FindGone(ctx, a.served, a.world, nil); err != nil {
+	if err := o.reasons(ctx, a); err != nil {
 		return err
 	}
-	if o.Output == "table" || o.Output == "wide" || o.Output == "tree" {
-		if o.stuck, err = a.client.FindStuck(ctx, a.world, a.query.Namespace); err != nil {
-			return err
-		}
-	}
-	tables := o.tables(a.world)
+	tables := o.tables(a.world, a.query)
 	if err := o.missing(tables, a.query); err != nil {
 		return err
 	}
@@ -264,6 +261,28 @@ func (o *statusOptions) Run(ctx context.Context) error {
 		return o.watch(ctx, a)
 	}
 	return o.verdict(tables)
+}
+
+// reasons reads what is behind that something does not work, as far as it is printed.
+func (o *statusOptions) reasons(ctx context.Context, a *statusAnswer) error {
+	var err error
+	if o.gone, err = a.client.FindGone(ctx, a.served, a.world, nil); err != nil {
+		return err
+	}
+	tables := o.Output == "table" || o.Output == "wide"
+	if tables || o.Output == "tree" {
+		if o.stuck, err = a.client.FindStuck(ctx, a.world, a.query.Namespace); err != nil {
+			return err
+		}
+	}
+	if tables && o.Verbose && a.world.Has(status.Route) {
+		// Who may not read them is not told of them.
+		o.endpoints, err = a.client.Endpoints(ctx, a.query.Namespace)
+		if status.Unavailable(err) {
+			o.endpoints, err = nil, nil
+		}
+	}
+	return err
 }
 
 // unattended says so where statuses are those of a controller that is gone.

@@ -16,15 +16,18 @@ import (
 // several says that objects of more than one kind may be printed.
 func (o *statusOptions) several(w *status.World) bool { return len(w.Resources) > 1 }
 
-func (o *statusOptions) tableOptions(w *status.World) status.TableOptions {
-	return status.TableOptions{AllNamespaces: o.AllNamespaces, Kinds: o.several(w), Wide: o.Output == "wide", Gone: o.gone, Stuck: o.stuck, Now: o.now()}
+func (o *statusOptions) tableOptions(w *status.World, q status.Query) status.TableOptions {
+	return status.TableOptions{
+		AllNamespaces: o.AllNamespaces, Kinds: o.several(w), Wide: o.Output == "wide",
+		Gone: o.gone, Stuck: o.stuck, Endpoints: o.endpoints, Within: q.Namespace, Now: o.now(),
+	}
 }
 
 // tables are those that are not empty.
-func (o *statusOptions) tables(w *status.World) []status.Table {
+func (o *statusOptions) tables(w *status.World, q status.Query) []status.Table {
 	var list []status.Table
 	for i, r := range w.Resources {
-		t := status.NewTable(r, w.Objects[i], o.tableOptions(w))
+		t := status.NewTable(r, w.Objects[i], o.tableOptions(w, q))
 		if o.Quiet {
 			t = t.Only()
 		}
@@ -182,8 +185,8 @@ func (o *statusOptions) tree(ctx context.Context, a *statusAnswer) error {
 
 // watch prints the rows that change, below the tables.
 func (o *statusOptions) watch(ctx context.Context, a *statusAnswer) error {
-	o.stuck = nil // it was so once, and pods are not followed
-	log := status.NewLog(o.Out, a.world, o.tableOptions(a.world), status.LogOptions{Verbose: o.Verbose, Quiet: o.Quiet})
+	o.stuck, o.endpoints = nil, nil // so it was once, and these are not followed
+	log := status.NewLog(o.Out, a.world, o.tableOptions(a.world, a.query), status.LogOptions{Verbose: o.Verbose, Quiet: o.Quiet})
 	var failed error
 	err := a.client.Follow(ctx, a.world, a.query, func(changes []status.Change) bool {
 		failed = log.Write(changes, o.now())

@@ -145,7 +145,11 @@ func render(t *testing.T, w *World, endpoints map[string]Endpoints, stuck Stuck,
 		if len(w.Objects[i]) == 0 {
 			continue
 		}
-		tables = append(tables, NewTable(r, w.Objects[i], TableOptions{AllNamespaces: has("-A"), Wide: has("wide"), Kinds: true, Gone: gone, Stuck: stuck, Now: noon}))
+		options := TableOptions{AllNamespaces: has("-A"), Wide: has("wide"), Kinds: true, Gone: gone, Stuck: stuck, Now: noon}
+		if has("-v") {
+			options.Endpoints = endpoints
+		}
+		tables = append(tables, NewTable(r, w.Objects[i], options))
 	}
 	switch words[0] {
 	case "table":

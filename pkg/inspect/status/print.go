@@ -18,7 +18,7 @@ const gap = "   "
 // columns, so that rows that come later stand below the first.
 type Printer struct {
 	W io.Writer
-	// Verbose adds the messages of what is not fine, and hints.
+	// Verbose adds the messages of what is not fine, hints, and remarks.
 	Verbose bool
 
 	widths []int
@@ -68,7 +68,7 @@ func (p *Printer) fit(r Row) {
 func (p *Printer) row(w *bufio.Writer, r Row) {
 	p.line(w, r.Cells)
 	if p.Verbose {
-		writeIssues(w, "    ", r.Issues)
+		writeIssues(w, "    ", slices.Concat(r.Issues, r.Remarks))
 	}
 }
 
