@@ -232,16 +232,18 @@ func (o *statusOptions) Run(ctx context.Context) error {
 	if err := o.unattended(ctx, a); err != nil {
 		return err
 	}
+	gone, err := a.client.NamespaceGone(ctx, a.world, a.query)
+	switch {
+	case err != nil:
+		return err
+	case gone && (o.Wait != "" || o.Watch):
+		fmt.Fprintf(o.Err, "note: %s yet\n", noNamespace(a.query))
+	case gone:
+		return errors.New(noNamespace(a.query))
+	}
 	if o.Wait != "" {
 		if err := o.wait(ctx, a); err != nil {
 			return err
-		}
-	}
-	if !o.Watch { // which may be for what comes
-		if gone, err := a.client.NamespaceGone(ctx, a.world, a.query); err != nil {
-			return err
-		} else if gone {
-			return errors.New(noNamespace(a.query))
 		}
 	}
 	if err := o.reasons(ctx, a); err != nil {

@@ -213,8 +213,9 @@ func ended(name string, t *core.ContainerStateTerminated) string {
 	if t.Reason != "" && t.Reason != "Error" {
 		s += " (" + t.Reason + ")"
 	}
+	// It may be the end of the log, in which the last line says why.
 	if m := strings.TrimSpace(t.Message); m != "" {
-		s += ": " + m
+		s += ": " + m[strings.LastIndex(m, "\n")+1:]
 	}
 	return s
 }
