@@ -59,9 +59,11 @@ func (o *legacyStatusOptions) Run(ctx context.Context) error {
 		return err
 	}
 	// Envoy Gateway's egctl prints empty tables then, and does not fail.
-	if gone, err := a.client.NamespaceGone(ctx, a.world, a.query); err != nil {
+	gone, err := a.client.NamespaceGone(ctx, a.world, a.query)
+	if err != nil {
 		return err
-	} else if gone {
+	}
+	if gone {
 		fmt.Fprintln(o.Err, "warning: "+noNamespace(a.query))
 	}
 	resources := a.world.Resources
@@ -73,7 +75,7 @@ func (o *legacyStatusOptions) Run(ctx context.Context) error {
 		if several && !slices.ContainsFunc(objects, status.HasConditions) {
 			continue
 		}
-		if len(objects) == 0 {
+		if len(objects) == 0 && !gone {
 			fmt.Fprintln(o.Err, o.nothing(a.query))
 		}
 		if printed {

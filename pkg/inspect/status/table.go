@@ -323,7 +323,7 @@ func notes(o *Object, list []Issue) string {
 	for n, text := range said {
 		// What is said of several parts alike is said once, and what is said of the only
 		// one needs no name.
-		if on := of[text]; len(on) == 1 && on[0] != "" && several {
+		if on := of[text]; len(on) == 1 && on[0] != "" && (several || Issue{On: on[0]}.ofProxies()) {
 			said[n] = on[0] + ": " + text
 		}
 	}
