@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/egctl/egctl/pkg/inspect/status"
 )
 
 // Who has no kubeconfig is told so, not of a port that nobody named.
@@ -40,5 +42,16 @@ func TestOwnFlagsComeFirst(t *testing.T) {
 	}
 	if r := run(t, "explain", "--help"); strings.Contains(r.out, "Connection flags") {
 		t.Error(r.out)
+	}
+}
+
+// Who lacks the API is told where it comes from.
+func TestStatusWithoutCRDs(t *testing.T) {
+	o := &statusOptions{Kinds: []string{"tcproute"}}
+	if _, err := o.resources(nil); err == nil || !strings.Contains(err.Error(), "egctl install brings") {
+		t.Error(err)
+	}
+	if _, err := o.resources(status.Known()[:4]); err == nil || !strings.Contains(err.Error(), "--channel experimental") {
+		t.Error(err)
 	}
 }

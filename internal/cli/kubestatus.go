@@ -33,6 +33,10 @@ type statusOptions struct {
 	goal status.Goal
 	path string // of -o jsonpath=
 	gone status.Gone
+	// stuck are the Gateways whose proxies do not run; empty where nobody reads it.
+	stuck status.Stuck
+	// endpoints are those of the namespace that is asked for; nil where nobody reads them.
+	endpoints map[string]status.Endpoints
 	// alone says that statuses are of a controller that is gone.
 	alone bool
 	now   func() time.Time
@@ -166,7 +170,7 @@ func (o *statusOptions) query() (status.Query, error) {
 // resources are those of the kinds that were asked for.
 func (o *statusOptions) resources(served []status.Resource) ([]status.Resource, error) {
 	if len(served) == 0 {
-		return nil, errors.New("the cluster has no Gateway API: its CRDs are not installed")
+		return nil, errors.New("the cluster has no Gateway API: its CustomResourceDefinitions are not installed; egctl install brings them, and the controller")
 	}
 	var list []status.Resource
 	for _, k := range o.Kinds {
@@ -175,7 +179,7 @@ func (o *statusOptions) resources(served []status.Resource) ([]status.Resource, 
 		case len(found) > 0 || several:
 			list = append(list, found...)
 		case status.IsKnown(k):
-			return nil, fmt.Errorf("the cluster has no kind %q: its CRD is not installed", k)
+			return nil, fmt.Errorf("the cluster has no kind %q: its CustomResourceDefinition is not installed; egctl install --only-crds brings it, for some kinds with --channel experimental", k)
 		default:
 			return nil, usagef("%q is no kind of the Gateway API or of Envoy Gateway; try all, xroute, xpolicy, or a kind such as gateway", k)
 		}
@@ -183,78 +187,123 @@ func (o *statusOptions) resources(served []status.Resource) ([]status.Resource, 
 	return list, nil
 }
 
-func (o *statusOptions) Run(ctx context.Context) error {
+// statusAnswer is what a cluster has of what was asked for.
+type statusAnswer struct {
+	client *status.Client
+	query  status.Query
+	served []status.Resource // all kinds, also those that were not asked for
+	world  *status.World
+}
+
+// ask reads the objects that were asked for.
+func (o *statusOptions) ask(ctx context.Context) (*statusAnswer, error) {
 	config, err := o.config()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	client, err := status.NewClient(config)
+	var a statusAnswer
+	if a.client, err = status.NewClient(config); err != nil {
+		return nil, err
+	}
+	if a.query, err = o.query(); err != nil {
+		return nil, err
+	}
+	if a.served, err = a.client.Resources(ctx); err != nil {
+		return nil, err
+	}
+	resources, err := o.resources(a.served)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	q, err := o.query()
-	if err != nil {
-		return err
+	if a.world, err = a.client.Read(ctx, resources, a.query); err != nil {
+		return nil, err
 	}
-	served, err := client.Resources(ctx)
-	if err != nil {
-		return err
-	}
-	resources, err := o.resources(served)
-	if err != nil {
-		return err
-	}
-	world, err := client.Read(ctx, resources, q)
-	if err != nil {
-		return err
-	}
-	for _, d := range world.Denied {
+	for _, d := range a.world.Denied {
 		fmt.Fprintf(o.Err, "note: %v\n", d)
 	}
-	if err := o.unattended(ctx, client, served, world); err != nil {
+	return &a, nil
+}
+
+func (o *statusOptions) Run(ctx context.Context) error {
+	a, err := o.ask(ctx)
+	if err != nil {
 		return err
 	}
+	if err := o.unattended(ctx, a); err != nil {
+		return err
+	}
+	gone, err := a.client.NamespaceGone(ctx, a.world, a.query)
+	switch {
+	case err != nil:
+		return err
+	case gone && (o.Wait != "" || o.Watch):
+		fmt.Fprintf(o.Err, "note: %s yet\n", noNamespace(a.query))
+	case gone:
+		return errors.New(noNamespace(a.query))
+	}
 	if o.Wait != "" {
-		if err := o.wait(ctx, client, served, world, q); err != nil {
+		if err := o.wait(ctx, a); err != nil {
 			return err
 		}
 	}
-	if o.gone, err = client.FindGone(ctx, served, world, nil); err != nil {
+	if err := o.reasons(ctx, a); err != nil {
 		return err
 	}
-	tables := o.tables(world)
-	if err := o.missing(tables, q); err != nil {
+	tables := o.tables(a.world, a.query)
+	if err := o.missing(tables, a.query); err != nil {
 		return err
 	}
 	if o.Output == "tree" {
-		return o.tree(ctx, client, q)
+		return o.tree(ctx, a)
 	}
-	if err := o.print(tables, q); err != nil {
+	if err := o.print(tables, a.query); err != nil {
 		return err
 	}
 	if o.Watch {
-		return o.watch(ctx, client, world, q)
+		return o.watch(ctx, a)
 	}
 	return o.verdict(tables)
 }
 
+// reasons reads what is behind that something does not work, as far as it is printed.
+func (o *statusOptions) reasons(ctx context.Context, a *statusAnswer) error {
+	var err error
+	if o.gone, err = a.client.FindGone(ctx, a.served, a.world, nil); err != nil {
+		return err
+	}
+	tables := o.Output == "table" || o.Output == "wide"
+	if tables || o.Output == "tree" {
+		if o.stuck, err = a.client.FindStuck(ctx, a.world, a.query.Namespace); err != nil {
+			return err
+		}
+	}
+	if tables && o.Verbose && a.world.Has(status.Route) {
+		// Who may not read them is not told of them.
+		o.endpoints, err = a.client.Endpoints(ctx, a.query.Namespace)
+		if status.Unavailable(err) {
+			o.endpoints, err = nil, nil
+		}
+	}
+	return err
+}
+
 // unattended says so where statuses are those of a controller that is gone.
-func (o *statusOptions) unattended(ctx context.Context, client *status.Client, served []status.Resource, w *status.World) error {
+func (o *statusOptions) unattended(ctx context.Context, a *statusAnswer) error {
 	if o.Output == "name" {
 		return nil // shows no status
 	}
 	var err error
-	if o.alone, err = client.Unattended(ctx, served, w, o.now()); o.alone {
+	if o.alone, err = a.client.Unattended(ctx, a.served, a.world, o.now()); o.alone {
 		fmt.Fprintf(o.Err, "warning: no controller %s is seen in the cluster: statuses that it wrote are what it left behind, and nothing keeps them true; egctl install brings one\n", v1alpha1.GatewayControllerName)
 	}
 	return err
 }
 
 // wait waits for the goal; what is missing is narrated.
-func (o *statusOptions) wait(ctx context.Context, client *status.Client, served []status.Resource, w *status.World, q status.Query) error {
+func (o *statusOptions) wait(ctx context.Context, a *statusAnswer) error {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	return client.Wait(ctx, served, w, q, o.goal, func(missing []string) {
+	return a.client.Wait(ctx, a.served, a.world, a.query, o.goal, func(missing []string) {
 		more := ""
 		if len(missing) > 1 {
 			more = fmt.Sprintf(" (and %d more)", len(missing)-1)

@@ -16,15 +16,18 @@ import (
 // several says that objects of more than one kind may be printed.
 func (o *statusOptions) several(w *status.World) bool { return len(w.Resources) > 1 }
 
-func (o *statusOptions) tableOptions(w *status.World) status.TableOptions {
-	return status.TableOptions{AllNamespaces: o.AllNamespaces, Kinds: o.several(w), Wide: o.Output == "wide", Gone: o.gone, Now: o.now()}
+func (o *statusOptions) tableOptions(w *status.World, q status.Query) status.TableOptions {
+	return status.TableOptions{
+		AllNamespaces: o.AllNamespaces, Kinds: o.several(w), Wide: o.Output == "wide",
+		Gone: o.gone, Stuck: o.stuck, Endpoints: o.endpoints, Within: q.Namespace, Now: o.now(),
+	}
 }
 
 // tables are those that are not empty.
-func (o *statusOptions) tables(w *status.World) []status.Table {
+func (o *statusOptions) tables(w *status.World, q status.Query) []status.Table {
 	var list []status.Table
 	for i, r := range w.Resources {
-		t := status.NewTable(r, w.Objects[i], o.tableOptions(w))
+		t := status.NewTable(r, w.Objects[i], o.tableOptions(w, q))
 		if o.Quiet {
 			t = t.Only()
 		}
@@ -89,6 +92,9 @@ func (o *statusOptions) nothing(q status.Query) string {
 	return what + " in namespace " + q.Namespace + "; -A looks in all."
 }
 
+// noNamespace says that nothing can be where it was looked for.
+func noNamespace(q status.Query) string { return "namespace " + q.Namespace + " does not exist" }
+
 // document is what is printed for programs: an object where one is asked for by
 // name, a list else.
 func (o *statusOptions) document(tables []status.Table) any {
@@ -135,11 +141,8 @@ func (o *statusOptions) printPath(document any) error {
 
 // tree prints Gateways with what hangs on them. Routes and backends may be anywhere, so
 // everything is read, or what the user may read.
-func (o *statusOptions) tree(ctx context.Context, client *status.Client, q status.Query) error {
-	served, err := client.Resources(ctx)
-	if err != nil {
-		return err
-	}
+func (o *statusOptions) tree(ctx context.Context, a *statusAnswer) error {
+	client, served, q := a.client, a.served, a.query
 	everywhere := status.Query{}
 	world, err := client.Read(ctx, served, everywhere)
 	if err != nil {
@@ -152,7 +155,7 @@ func (o *statusOptions) tree(ctx context.Context, client *status.Client, q statu
 		}
 		fmt.Fprintf(o.Err, "note: what is outside of namespace %s is left out\n", q.Namespace)
 	}
-	options := status.TreeOptions{Namespace: q.Namespace, Names: q.Names, Within: everywhere.Namespace}
+	options := status.TreeOptions{Namespace: q.Namespace, Names: q.Names, Within: everywhere.Namespace, Stuck: o.stuck}
 	if options.Endpoints, err = client.Endpoints(ctx, everywhere.Namespace); status.Unavailable(err) {
 		fmt.Fprintf(o.Err, "note: %v\n", err)
 		options.NoEndpoints = true
@@ -181,10 +184,11 @@ func (o *statusOptions) tree(ctx context.Context, client *status.Client, q statu
 }
 
 // watch prints the rows that change, below the tables.
-func (o *statusOptions) watch(ctx context.Context, client *status.Client, w *status.World, q status.Query) error {
-	log := status.NewLog(o.Out, w, o.tableOptions(w), status.LogOptions{Verbose: o.Verbose, Quiet: o.Quiet})
+func (o *statusOptions) watch(ctx context.Context, a *statusAnswer) error {
+	o.stuck, o.endpoints = nil, nil // so it was once, and these are not followed
+	log := status.NewLog(o.Out, a.world, o.tableOptions(a.world, a.query), status.LogOptions{Verbose: o.Verbose, Quiet: o.Quiet})
 	var failed error
-	err := client.Follow(ctx, w, q, func(changes []status.Change) bool {
+	err := a.client.Follow(ctx, a.world, a.query, func(changes []status.Change) bool {
 		failed = log.Write(changes, o.now())
 		return failed == nil
 	})

@@ -54,43 +54,29 @@ func (o *legacyStatusOptions) Validate() error {
 }
 
 func (o *legacyStatusOptions) Run(ctx context.Context) error {
-	config, err := o.config()
+	a, err := o.ask(ctx)
 	if err != nil {
 		return err
 	}
-	client, err := status.NewClient(config)
+	// Envoy Gateway's egctl prints empty tables then, and does not fail.
+	gone, err := a.client.NamespaceGone(ctx, a.world, a.query)
 	if err != nil {
 		return err
 	}
-	q, err := o.query()
-	if err != nil {
-		return err
+	if gone {
+		fmt.Fprintln(o.Err, "warning: "+noNamespace(a.query))
 	}
-	served, err := client.Resources(ctx)
-	if err != nil {
-		return err
-	}
-	resources, err := o.resources(served)
-	if err != nil {
-		return err
-	}
+	resources := a.world.Resources
 	_, several := status.Select(resources, o.Kinds[0])
-	world, err := client.Read(ctx, resources, q)
-	if err != nil {
-		return err
-	}
-	for _, d := range world.Denied {
-		fmt.Fprintf(o.Err, "note: %v\n", d)
-	}
 	options := status.LegacyOptions{AllNamespaces: o.AllNamespaces, Verbose: o.Verbose, Quiet: o.Quiet, Kinds: several}
 	printed := false
 	for i, r := range resources {
-		objects := world.Objects[i]
+		objects := a.world.Objects[i]
 		if several && !slices.ContainsFunc(objects, status.HasConditions) {
 			continue
 		}
-		if len(objects) == 0 {
-			fmt.Fprintln(o.Err, o.nothing(q))
+		if len(objects) == 0 && !gone {
+			fmt.Fprintln(o.Err, o.nothing(a.query))
 		}
 		if printed {
 			fmt.Fprintln(o.Out)

@@ -89,6 +89,9 @@ func (o *portForwardOptions) Validate() error {
 	if len(o.Ports) == 0 {
 		return usagef("no port to forward: name one, such as 8888:80")
 	}
+	if o.Admin && o.Target.Bare {
+		return usagef("--admin is for a gateway, and a name alone is that of a pod: did you mean gateway/%s?", o.Target.Name)
+	}
 	if o.Admin && o.Target.Kind != "gateway" {
 		return usagef("--admin is for a gateway; of %s name the port %d", o.Target, portforward.AdminPort)
 	}

@@ -137,7 +137,9 @@ func (i *Installer) applyCRDs(ctx context.Context, p *Plan) error {
 	limited, cancel := context.WithTimeout(ctx, max(p.Request.Timeout, 30*time.Second))
 	defer cancel()
 	i.o.State("applying CustomResourceDefinitions")
-	if err := i.crds.Apply(limited, p.wanted, p.CRDs); err != nil {
+	if err := i.crds.Apply(limited, p.wanted, p.CRDs, func(name string, n, of int) {
+		i.o.State(fmt.Sprintf("applying CustomResourceDefinitions: %d of %d, %s", n, of, name))
+	}); err != nil {
 		return err
 	}
 	i.o.Say(fmt.Sprintf("CustomResourceDefinitions: %d created, %d updated", count[crd.Create], count[crd.Update]))

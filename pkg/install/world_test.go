@@ -2,6 +2,8 @@ package install_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +41,7 @@ type world struct {
 	dynamic   dynamic.Interface
 	installer *install.Installer
 	said      []string
+	states    []string
 }
 
 func newWorld(t *testing.T) *world {
@@ -61,7 +64,7 @@ func newWorld(t *testing.T) *world {
 	w.client, w.dynamic = kubernetes.NewForConfigOrDie(w.config), dynamic.NewForConfigOrDie(w.config)
 	w.installer, err = install.New(install.Options{Getter: flags, Namespace: w.namespace,
 		Say:   func(s string) { w.said = append(w.said, s); t.Log(s) },
-		State: func(s string) { t.Log("…", s) }})
+		State: func(s string) { w.states = append(w.states, s); t.Log("…", s) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,8 +122,19 @@ func (w *world) install(r install.Request) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.states = nil
 	if _, err := w.installer.Apply(w.ctx, plan); err != nil {
 		w.t.Fatal(err)
+	}
+	created := 0
+	for _, d := range plan.CRDs {
+		if d.Action == crd.Create {
+			created++
+		}
+	}
+	last := fmt.Sprintf("applying CustomResourceDefinitions: %d of %d, ", created, created)
+	if created > 0 && !slices.ContainsFunc(w.states, func(s string) bool { return strings.HasPrefix(s, last) }) {
+		w.t.Errorf("%d definitions were created, and told of is %q", created, w.states)
 	}
 }
 

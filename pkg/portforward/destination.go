@@ -56,7 +56,7 @@ func (f *forwarder) resolve(ctx context.Context) (*destination, error) {
 	switch f.Target.Kind {
 	case "pod":
 		if _, err := f.core.Pods(ns).Get(ctx, name, metav1.GetOptions{}); err != nil {
-			return nil, fmt.Errorf("read pod %s/%s: %w", ns, name, err)
+			return nil, f.Target.explain(fmt.Errorf("read pod %s/%s: %w", ns, name, err))
 		}
 		d.single = true
 		d.pods.FieldSelector = fields.OneTermEqualSelector("metadata.name", name).String()

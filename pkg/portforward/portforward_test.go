@@ -8,6 +8,7 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -36,6 +37,23 @@ func TestParseTarget(t *testing.T) {
 	} {
 		if _, err := ParseTarget(in); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", in, err)
+		}
+	}
+}
+
+// Who names a Gateway without its kind is told what to write.
+func TestExplainBareName(t *testing.T) {
+	missing := apierrors.NewNotFound(core.Resource("pods"), "eg")
+	for target, want := range map[string]bool{"eg": true, "pod/eg": false} {
+		parsed, err := ParseTarget(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := parsed.explain(missing); strings.Contains(err.Error(), "gateway/eg or svc/eg") != want {
+			t.Errorf("%s: %v", target, err)
+		}
+		if err := parsed.explain(context.Canceled); err.Error() != context.Canceled.Error() {
+			t.Errorf("%s: %v", target, err)
 		}
 	}
 }

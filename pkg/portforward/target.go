@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // Target is what a port-forward goes to.
@@ -13,9 +15,19 @@ type Target struct {
 	// gateway.
 	Kind string
 	Name string
+	// Bare says that it is a pod because no kind was given.
+	Bare bool
 }
 
 func (t Target) String() string { return t.Kind + "/" + t.Name }
+
+// explain adds to an error what else somebody may have meant by a name alone.
+func (t Target) explain(err error) error {
+	if !t.Bare || !apierrors.IsNotFound(err) {
+		return err
+	}
+	return fmt.Errorf("%w; a name alone is that of a pod: did you mean gateway/%s or svc/%s?", err, t.Name, t.Name)
+}
 
 // Kinds are the kinds of targets with their other names, as kubectl has them.
 // The first is the name that [Target] has.
@@ -43,7 +55,7 @@ func ParseTarget(s string) (Target, error) {
 	var known []string
 	for _, names := range Kinds() {
 		if slices.Contains(names, strings.ToLower(kind)) {
-			return Target{Kind: names[0], Name: name}, nil
+			return Target{Kind: names[0], Name: name, Bare: !typed}, nil
 		}
 		known = append(known, names[0])
 	}

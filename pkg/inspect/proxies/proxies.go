@@ -4,6 +4,7 @@
 package proxies
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,21 +172,50 @@ func Ailment(pod *core.Pod) string {
 	if Ready(pod) {
 		return ""
 	}
-	for _, s := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
-		if w := s.State.Waiting; w != nil && w.Reason != "" {
-			if w.Message != "" {
-				return w.Reason + ": " + w.Message
-			}
-			return w.Reason
-		}
-	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == core.PodScheduled && c.Status == core.ConditionFalse {
-			return c.Reason + ": " + c.Message
-		}
+	if reason, message := Obstacle(pod); message != "" {
+		return reason + ": " + message
+	} else if reason != "" {
+		return reason
 	}
 	if pod.Status.Phase == core.PodRunning {
 		return "runs and is not ready"
 	}
 	return "is " + strings.ToLower(string(pod.Status.Phase))
+}
+
+// Obstacle is what the scheduler or the kubelet say is in the way of a pod that is not
+// ready: a reason such as Unschedulable or CrashLoopBackOff, and more about it. The reason is
+// empty if they say nothing.
+func Obstacle(pod *core.Pod) (reason, message string) {
+	for _, s := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
+		if w := s.State.Waiting; w != nil && w.Reason != "" {
+			// That a container is restarted says nothing of why it has to be.
+			if t := s.LastTerminationState.Terminated; t != nil {
+				return w.Reason, strings.TrimSuffix(ended(s.Name, t)+"; "+w.Message, "; ")
+			}
+			return w.Reason, w.Message
+		}
+		if t := s.State.Terminated; t != nil && t.ExitCode != 0 {
+			return cmp.Or(t.Reason, "Error"), ended(s.Name, t)
+		}
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == core.PodScheduled && c.Status == core.ConditionFalse {
+			return c.Reason, c.Message
+		}
+	}
+	return "", ""
+}
+
+// ended says how a container ended.
+func ended(name string, t *core.ContainerStateTerminated) string {
+	s := fmt.Sprintf("container %s ended with exit code %d", name, t.ExitCode)
+	if t.Reason != "" && t.Reason != "Error" {
+		s += " (" + t.Reason + ")"
+	}
+	// It may be the end of the log, in which the last line says why.
+	if m := strings.TrimSpace(t.Message); m != "" {
+		s += ": " + m[strings.LastIndex(m, "\n")+1:]
+	}
+	return s
 }

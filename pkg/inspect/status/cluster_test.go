@@ -281,6 +281,44 @@ func TestWaitServing(t *testing.T) {
 	}
 }
 
+// TestStuck finds out why the proxy of a Gateway does not run, and that there is no such
+// namespace.
+func TestStuck(t *testing.T) {
+	c := testkube.New(t)
+	client := put(t, c)
+	ctx := context.Background()
+	w := read(t, client, "gateway", Query{Namespace: c.Namespace})
+	look := func() []Issue {
+		t.Helper()
+		stuck, err := client.FindStuck(ctx, w, c.Namespace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stuck[c.Namespace+"/eg"]
+	}
+	if found := look(); len(found) > 0 {
+		t.Errorf("there is no proxy, and it says %v", found)
+	}
+	if _, err := c.Client.CoreV1().Pods(c.Namespace).Create(ctx, &core.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "proxy", Labels: map[string]string{
+			proxies.OwningGatewayName: "eg", proxies.OwningGatewayNamespace: c.Namespace,
+		}},
+		Spec: core.PodSpec{Containers: []core.Container{{Name: "envoy", Image: "missing.invalid/envoy:v1", ImagePullPolicy: core.PullNever}}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	testkube.Eventually(t, "the reason of the pod", func() bool {
+		found := look()
+		return len(found) == 1 && found[0].On == "pod "+c.Namespace+"/proxy" && found[0].Reason == "ErrImageNeverPull"
+	})
+	for namespace, want := range map[string]bool{c.Namespace: false, c.Namespace + "-typo": true} {
+		q := Query{Namespace: namespace, Names: []string{"nothing"}}
+		if gone, err := client.NamespaceGone(ctx, read(t, client, "gateway", q), q); err != nil || gone != want {
+			t.Errorf("%s is gone: %t, %v", namespace, gone, err)
+		}
+	}
+}
+
 // TestUnattended looks for the controller behind statuses.
 func TestUnattended(t *testing.T) {
 	c := testkube.New(t)

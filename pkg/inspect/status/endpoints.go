@@ -67,3 +67,38 @@ func (c *Client) Endpoints(ctx context.Context, namespace string) (map[string]En
 	})
 	return counter.count, err
 }
+
+// idleIssue says that no endpoint of a Service is ready; listed: it has some, or could.
+func idleIssue(on string, listed bool) Issue {
+	c := Condition{Type: "Endpoints", Status: "False", Reason: "EndpointsNotFound", Message: "None of its endpoints is ready."}
+	if !listed {
+		c.Message = "It has no endpoints."
+	}
+	return Issue{Verdict: Failed, On: on, Condition: c}
+}
+
+// idle are the Services that a route sends requests to and that have no endpoint which is
+// ready, among those whose endpoints are known.
+func idle(route *Object, known map[string]Endpoints, within string) []Issue {
+	unresolved := false // then it is said that a Service does not exist
+	for i := range route.Status.Parents {
+		c := find(route.Status.Parents[i].Conditions, "ResolvedRefs")
+		unresolved = unresolved || c != nil && c.Status == "False"
+	}
+	var list []Issue
+	seen := map[string]bool{}
+	for _, rule := range route.Spec.Rules {
+		for _, ref := range rule.BackendRefs {
+			namespace, on := or(ref.Namespace, route.Metadata.Namespace), ref.text("Service", route.Metadata.Namespace)
+			if ref.Group != "" || or(ref.Kind, "Service") != "Service" || ref.Weight != nil && *ref.Weight == 0 ||
+				within != "" && namespace != within || seen[on] {
+				continue
+			}
+			seen[on] = true
+			if e, listed := known[namespace+"/"+ref.Name]; e.Ready == 0 && (listed || !unresolved) {
+				list = append(list, idleIssue(on, listed))
+			}
+		}
+	}
+	return list
+}

@@ -19,6 +19,16 @@ type World struct {
 	versions []string
 }
 
+// Has says whether there are objects of a family.
+func (w *World) Has(f Family) bool {
+	for i, r := range w.Resources {
+		if r.Family == f && len(w.Objects[i]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // parallel is how many resources are read at once.
 const parallel = 8
 

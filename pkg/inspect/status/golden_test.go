@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/tools/txtar"
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -19,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden files")
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 // world reads the objects of a golden file as a cluster would list them.
-func world(t *testing.T, manifests []byte) (*World, map[string]Endpoints) {
+func world(t *testing.T, manifests []byte) (*World, map[string]Endpoints, Stuck) {
 	t.Helper()
 	w := &World{}
 	for _, r := range Known() {
@@ -31,6 +33,8 @@ func world(t *testing.T, manifests []byte) (*World, map[string]Endpoints) {
 	}
 	w.Objects = make([][]*Object, len(w.Resources))
 	counter := endpointCounter{seen: map[string]bool{}, count: map[string]Endpoints{}}
+	var pods []core.Pod
+	var deployments []apps.Deployment
 	for _, doc := range strings.Split(string(manifests), "\n---\n") {
 		js, err := yaml.YAMLToJSON([]byte(doc))
 		if err != nil {
@@ -41,6 +45,15 @@ func world(t *testing.T, manifests []byte) (*World, map[string]Endpoints) {
 			t.Fatal(err)
 		}
 		placed := o.Kind == "EndpointSlice" || o.Kind == "Service"
+		switch o.Kind {
+		case "Pod":
+			placed, err = true, appendTo(&pods)(js)
+		case "Deployment":
+			placed, err = true, appendTo(&deployments)(js)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		if o.Kind == "Service" && counter.count[o.id()].Total == 0 {
 			counter.count[o.id()] = Endpoints{}
 		}
@@ -61,7 +74,9 @@ func world(t *testing.T, manifests []byte) (*World, map[string]Endpoints) {
 			t.Fatalf("unknown kind in\n%s", doc)
 		}
 	}
-	return w, counter.count
+	stuck := Stuck{}
+	stuck.diagnose(stuck.diagnose(w.unprogrammed(), pods, nil), nil, deployments)
+	return w, counter.count, stuck
 }
 
 // TestGolden prints the objects of each testdata/*.txtar in the ways that its other
@@ -76,12 +91,12 @@ func TestGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, endpoints := world(t, ar.Files[0].Data)
+		w, endpoints, stuck := world(t, ar.Files[0].Data)
 		changed := false
 		for i := range ar.Files[1:] {
 			f := &ar.Files[i+1]
 			t.Run(filepath.Base(file)+"/"+f.Name, func(t *testing.T) {
-				have := render(t, w, endpoints, f.Name)
+				have := render(t, w, endpoints, stuck, f.Name)
 				if bytes.Equal(have, f.Data) {
 					return
 				}
@@ -101,7 +116,7 @@ func TestGolden(t *testing.T) {
 }
 
 // render prints a world as its file is named: the form, and options after it.
-func render(t *testing.T, w *World, endpoints map[string]Endpoints, name string) []byte {
+func render(t *testing.T, w *World, endpoints map[string]Endpoints, stuck Stuck, name string) []byte {
 	t.Helper()
 	words := strings.Fields(name)
 	has := func(option string) bool {
@@ -130,7 +145,11 @@ func render(t *testing.T, w *World, endpoints map[string]Endpoints, name string)
 		if len(w.Objects[i]) == 0 {
 			continue
 		}
-		tables = append(tables, NewTable(r, w.Objects[i], TableOptions{AllNamespaces: has("-A"), Wide: has("wide"), Kinds: true, Gone: gone, Now: noon}))
+		options := TableOptions{AllNamespaces: has("-A"), Wide: has("wide"), Kinds: true, Gone: gone, Stuck: stuck, Now: noon}
+		if has("-v") {
+			options.Endpoints = endpoints
+		}
+		tables = append(tables, NewTable(r, w.Objects[i], options))
 	}
 	switch words[0] {
 	case "table":
@@ -147,7 +166,7 @@ func render(t *testing.T, w *World, endpoints map[string]Endpoints, name string)
 			check(p.Table(table))
 		}
 	case "tree":
-		o := TreeOptions{Endpoints: endpoints, Gone: gone}
+		o := TreeOptions{Endpoints: endpoints, Gone: gone, Stuck: stuck}
 		if has("eg") {
 			o.Names = []string{"eg"}
 		}
@@ -168,7 +187,7 @@ func render(t *testing.T, w *World, endpoints map[string]Endpoints, name string)
 		for _, goal := range words[1:] {
 			g, err := ParseGoal(goal)
 			check(err)
-			b.WriteString(strings.Join(append(w.missing(g, []string{"eg"}, gone), ""), "\n"))
+			b.WriteString(strings.Join(append(w.missing(g, []string{"eg"}, gone, stuck), ""), "\n"))
 		}
 	default:
 		t.Fatalf("no such form: %s", name)

@@ -49,6 +49,20 @@ func hint(c Condition) string {
 		return "the target, or the sectionName in it, does not exist"
 	case "Conflicted":
 		return "an older object has the same target; merge the two"
+	case "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull":
+		return "the node cannot get the image: is its name right, does the node reach the registry, does the pod need imagePullSecrets? An EnvoyProxy sets both"
+	case "Unschedulable":
+		return "no node takes the pod: free resources, or change the requests, nodeSelector, affinity or tolerations in the EnvoyProxy"
+	case "CrashLoopBackOff", "Error", "OOMKilled", "RunContainerError", "CreateContainerError":
+		return "`kubectl logs --all-containers --previous` of the pod says why it ended; where that is OOMKilled, raise the memory limit in the EnvoyProxy"
+	case "CreateContainerConfigError":
+		return "a ConfigMap or Secret that the pod needs is missing"
+	case "ContainerCreating", "PodInitializing":
+		return "it is starting; `kubectl describe` of the pod says what it waits for if it takes long"
+	case "NotReady":
+		return "a proxy is not ready until the controller has sent it its configuration: `kubectl logs` of its container envoy says whether it reaches the controller"
+	case "FailedCreate":
+		return "the API server lets no pod be made: a quota, Pod Security or another admission policy of the namespace is in the way"
 	case "Disabled":
 		return "the feature is switched off in the controller's configuration"
 	default:

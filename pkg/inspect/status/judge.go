@@ -208,6 +208,30 @@ func review(f Family, o *Object, gone Gone) []Issue {
 	}
 }
 
+// remarks are the conditions Accepted that are true and say more than that: with another
+// reason than is usual, or in egctl's own way, "Note: …" behind what it always says.
+func remarks(o *Object) []Issue {
+	var found []Issue
+	add := func(on string, list []Condition) {
+		c := find(list, "Accepted")
+		if c == nil || c.Status != "True" || judge(*c, o.Metadata.Generation) != Fine {
+			return
+		}
+		// That listeners are not valid is said of these.
+		if c.Reason != c.Type && c.Reason != "ListenersNotValid" || strings.Contains(c.Message, "Note: ") {
+			found = append(found, Issue{On: on, Condition: *c})
+		}
+	}
+	add("", o.Status.Conditions)
+	for i := range o.Status.Listeners {
+		add("listener "+o.Status.Listeners[i].Name, o.Status.Listeners[i].Conditions)
+	}
+	for _, a := range slices.Concat(o.Status.Parents, o.Status.Ancestors) {
+		add(a.ref().text("Gateway", o.Metadata.Namespace), a.Conditions)
+	}
+	return found
+}
+
 // decided says that a controller has written one of the conditions: the API server's
 // defaults are all unknown.
 func decided(list []Condition) bool {

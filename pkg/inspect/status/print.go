@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -17,7 +18,7 @@ const gap = "   "
 // columns, so that rows that come later stand below the first.
 type Printer struct {
 	W io.Writer
-	// Verbose adds the messages of what is not fine, and hints.
+	// Verbose adds the messages of what is not fine, hints, and remarks.
 	Verbose bool
 
 	widths []int
@@ -67,7 +68,7 @@ func (p *Printer) fit(r Row) {
 func (p *Printer) row(w *bufio.Writer, r Row) {
 	p.line(w, r.Cells)
 	if p.Verbose {
-		writeIssues(w, "    ", r.Issues)
+		writeIssues(w, "    ", slices.Concat(r.Issues, r.Remarks))
 	}
 }
 
@@ -93,6 +94,9 @@ func (p *Printer) line(w *bufio.Writer, cells []string) {
 func writeIssues(w *bufio.Writer, indent string, list []Issue) {
 	for n, i := range list {
 		writeIssue(w, indent, i)
+		if i.Reason == "NoResources" && slices.ContainsFunc(list, Issue.ofProxies) {
+			continue // the hint is to look at what is here
+		}
 		if h := i.Hint(); h != "" && (n == len(list)-1 || list[n+1].Hint() != h) {
 			w.WriteString(indent + "  hint: " + h + "\n")
 		}

@@ -2,6 +2,7 @@ package status
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -40,6 +41,31 @@ func (c *Client) FindGone(ctx context.Context, served []Resource, w *World, endp
 		})
 	}
 	return gone, g.Wait()
+}
+
+// NamespaceGone says whether the namespace of a query does not exist. It is asked for only
+// if the world has nothing from it. Who may not read namespaces is not told.
+func (c *Client) NamespaceGone(ctx context.Context, w *World, q Query) (bool, error) {
+	if q.Namespace == "" || !w.barren() {
+		return false, nil
+	}
+	_, err := c.request(Resource{Version: "v1", Kind: "Namespace", Plural: "namespaces"}, Query{}).Name(q.Namespace).Do(ctx).Raw()
+	if err == nil || refused(err) {
+		return apierrors.IsNotFound(err), nil
+	}
+	return false, fmt.Errorf("read namespace %s: %w", q.Namespace, err)
+}
+
+// barren says that things in namespaces were asked for and not found.
+func (w *World) barren() bool {
+	asked := false
+	for i, r := range w.Resources {
+		asked = asked || r.Namespaced
+		if r.Namespaced && len(w.Objects[i]) > 0 {
+			return false
+		}
+	}
+	return asked
 }
 
 // doubtful are the references to what nothing in the world shows to be there, by key and

@@ -24,6 +24,9 @@ type Row struct {
 	// Issues are what is not fine about it, and Verdict the worst of them.
 	Issues  []Issue
 	Verdict Verdict
+	// Remarks are worth a look and do not count: notes of the controller, and backends
+	// without endpoints, which no condition tells of.
+	Remarks []Issue
 }
 
 // TableOptions say what goes into a table.
@@ -33,6 +36,12 @@ type TableOptions struct {
 	AllNamespaces, Kinds, Wide bool
 	// Gone are objects that do not exist.
 	Gone Gone
+	// Stuck are Gateways whose proxies do not run.
+	Stuck Stuck
+	// Endpoints are those of the Services, by "namespace/name": of all, or of those in the
+	// namespace Within. Nil: they are not known.
+	Endpoints map[string]Endpoints
+	Within    string
 	// Now is what ages are counted to.
 	Now time.Time
 }
@@ -95,7 +104,14 @@ func columns(r Resource, o TableOptions) []string {
 // NewRow judges one object.
 func NewRow(r Resource, ob *Object, o TableOptions) Row {
 	row := Row{Object: ob, Issues: review(r.Family, ob, o.Gone), Cells: make([]string, 0, 12)}
+	if r.Family == Gateway {
+		row.Issues = append(row.Issues, o.Stuck[ob.id()]...)
+	}
 	row.Verdict = worst(row.Issues)
+	row.Remarks = remarks(ob)
+	if r.Family == Route && o.Endpoints != nil {
+		row.Remarks = append(row.Remarks, idle(ob, o.Endpoints, o.Within)...)
+	}
 	if o.AllNamespaces && r.Namespaced {
 		row.Cells = append(row.Cells, ob.Metadata.Namespace)
 	}
@@ -307,7 +323,7 @@ func notes(o *Object, list []Issue) string {
 	for n, text := range said {
 		// What is said of several parts alike is said once, and what is said of the only
 		// one needs no name.
-		if on := of[text]; len(on) == 1 && on[0] != "" && several {
+		if on := of[text]; len(on) == 1 && on[0] != "" && (several || Issue{On: on[0]}.ofProxies()) {
 			said[n] = on[0] + ": " + text
 		}
 	}
@@ -325,8 +341,8 @@ func age(created, now time.Time) string {
 	return duration.HumanDuration(now.Sub(created))
 }
 
-// Only keeps the rows that are not fine.
+// Only keeps the rows that are not fine, or of which something bad is remarked.
 func (t Table) Only() Table {
-	t.Rows = slices.DeleteFunc(slices.Clone(t.Rows), func(r Row) bool { return r.Verdict == Fine })
+	t.Rows = slices.DeleteFunc(slices.Clone(t.Rows), func(r Row) bool { return max(r.Verdict, worst(r.Remarks)) == Fine })
 	return t
 }

@@ -15,6 +15,8 @@ type Node struct {
 	Issues   []Issue
 	Verdict  Verdict
 	Children []*Node
+	// Remarks are as those of a [Row].
+	Remarks []Issue
 }
 
 func (n *Node) add(child *Node) *Node {
@@ -48,6 +50,8 @@ type TreeOptions struct {
 	NoEndpoints bool
 	// Gone are parents and Services that do not exist.
 	Gone Gone
+	// Stuck are Gateways whose proxies do not run.
+	Stuck Stuck
 }
 
 // NewTree hangs classes, Gateways, listeners, routes and backends on each other.
@@ -115,7 +119,7 @@ func (t *tree) build(classes, gateways []*Object) []*Node {
 	var roots []*Node
 	byClass := map[string]*Node{}
 	for _, c := range classes {
-		byClass[c.Metadata.Name] = &Node{Label: "gatewayclass/" + c.Metadata.Name, Info: c.Spec.ControllerName, Issues: review(Class, c, nil)}
+		byClass[c.Metadata.Name] = &Node{Label: "gatewayclass/" + c.Metadata.Name, Info: c.Spec.ControllerName, Issues: review(Class, c, nil), Remarks: remarks(c)}
 		if all {
 			roots = append(roots, byClass[c.Metadata.Name])
 		}
@@ -182,6 +186,7 @@ func (t *tree) gateway(g *Object) *Node {
 		n.Info = "no address"
 	}
 	t.listeners(n, g, "Gateway")
+	n.Issues = append(n.Issues, t.Stuck[g.id()]...)
 	sets := t.sets["Gateway/"+g.id()]
 	slices.SortFunc(sets, compareObjects)
 	for _, s := range sets {
@@ -194,15 +199,21 @@ func (t *tree) gateway(g *Object) *Node {
 // listeners adds those of a Gateway or ListenerSet, and the routes that want to be
 // there and are not.
 func (t *tree) listeners(n *Node, owner *Object, kind string) {
-	of := map[string][]Issue{}
-	for _, i := range review(Gateway, owner, nil) {
-		name, listener := strings.CutPrefix(i.On, "listener ")
-		if i.On = ""; listener {
-			of[name] = append(of[name], i)
-		} else {
-			n.Issues = append(n.Issues, i)
+	split := func(all []Issue) (own []Issue, of map[string][]Issue) {
+		of = map[string][]Issue{}
+		for _, i := range all {
+			name, listener := strings.CutPrefix(i.On, "listener ")
+			if i.On = ""; listener {
+				of[name] = append(of[name], i)
+			} else {
+				own = append(own, i)
+			}
 		}
+		return own, of
 	}
+	var of, remarksOf map[string][]Issue
+	n.Issues, of = split(review(Gateway, owner, nil))
+	n.Remarks, remarksOf = split(remarks(owner))
 	routes := t.routes[or(kind, "ListenerSet")+"/"+owner.id()]
 	slices.SortStableFunc(routes, func(a, b attachment) int { return compareObjects(a.route, b.route) })
 	placed := make([]bool, len(routes))
@@ -212,7 +223,7 @@ func (t *tree) listeners(n *Node, owner *Object, kind string) {
 		if l.Hostname != "" {
 			info += " " + l.Hostname
 		}
-		node := n.add(&Node{Label: "listener " + l.Name, Info: info, Issues: of[l.Name]})
+		node := n.add(&Node{Label: "listener " + l.Name, Info: info, Issues: of[l.Name], Remarks: remarksOf[l.Name]})
 		for j, a := range routes {
 			if a.accepted && a.takes(l, owner) {
 				placed[j] = true
@@ -278,6 +289,12 @@ func (t *tree) routeNode(a attachment) *Node {
 			n.Issues = append(n.Issues, i)
 		}
 	}
+	for _, i := range remarks(a.route) {
+		if i.On == on {
+			i.On = ""
+			n.Remarks = append(n.Remarks, i)
+		}
+	}
 	seen := map[string]bool{}
 	for _, r := range a.route.Spec.Rules {
 		for _, b := range r.BackendRefs {
@@ -293,7 +310,8 @@ func (t *tree) routeNode(a attachment) *Node {
 func (t *tree) backend(b Ref, namespace string) *Node {
 	b.Namespace = or(b.Namespace, namespace)
 	n := &Node{Label: b.text("Service", "")}
-	if b.Weight != nil && *b.Weight == 0 {
+	unused := b.Weight != nil && *b.Weight == 0
+	if unused {
 		n.Info = "weight 0"
 	}
 	key := b.Namespace + "/" + b.Name
@@ -308,16 +326,12 @@ func (t *tree) backend(b Ref, namespace string) *Node {
 		}
 		e, there := t.Endpoints[key]
 		n.Info = strings.TrimSpace(n.Info + " " + strconv.Itoa(e.Ready) + "/" + strconv.Itoa(e.Total) + " ready")
-		if e.Ready == 0 {
-			c := Condition{Type: "Endpoints", Status: "False", Reason: "EndpointsNotFound", Message: "None of its endpoints is ready."}
-			if !there {
-				c.Message = "It has no endpoints."
-			}
-			n.Issues = append(n.Issues, Issue{Verdict: Failed, Condition: c})
+		if e.Ready == 0 && !unused { // one without requests may well be scaled to zero
+			n.Issues = append(n.Issues, idleIssue("", there))
 		}
 	case "Backend":
 		if ob := t.backends[key]; ob != nil {
-			n.Issues = review(Other, ob, nil)
+			n.Issues, n.Remarks = review(Other, ob, nil), remarks(ob)
 		}
 	}
 	return n

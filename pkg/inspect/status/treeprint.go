@@ -3,12 +3,13 @@ package status
 import (
 	"bufio"
 	"io"
+	"slices"
 	"strings"
 )
 
 // TreePrint says how a tree is written.
 type TreePrint struct {
-	// Verbose adds messages and hints, Quiet leaves out what is fine with all that
+	// Verbose adds messages, hints and remarks, Quiet leaves out what is fine with all that
 	// hangs on it.
 	Verbose, Quiet bool
 }
@@ -55,7 +56,7 @@ func (p TreePrint) node(w *bufio.Writer, n *Node, first, rest string) {
 		if len(children) > 0 {
 			indent = rest + "│  "
 		}
-		writeIssues(w, indent, n.Issues)
+		writeIssues(w, indent, slices.Concat(n.Issues, n.Remarks))
 	}
 	for i, c := range children {
 		if i == len(children)-1 {

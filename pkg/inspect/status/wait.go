@@ -123,8 +123,8 @@ func (e *TimeoutError) Error() string {
 }
 
 // missing says which objects have not reached the goal. What is asked for by name
-// has to be there; else there has to be something.
-func (w *World) missing(g Goal, names []string, gone Gone) []string {
+// has to be there; else there has to be something. Of a Gateway that is stuck it says why.
+func (w *World) missing(g Goal, names []string, gone Gone, stuck Stuck) []string {
 	var list []string
 	seen := map[string]bool{}
 	for i, r := range w.Resources {
@@ -134,6 +134,9 @@ func (w *World) missing(g Goal, names []string, gone Gone) []string {
 				name := o.Metadata.Name
 				if o.Metadata.Namespace != "" {
 					name = o.Metadata.Namespace + "/" + name
+				}
+				if why := stuck[o.id()]; r.Family == Gateway && len(why) > 0 {
+					m = strings.TrimSuffix(m, ".") + "; " + why[0].state()
 				}
 				list = append(list, r.Name()+" "+name+": "+m)
 			}
@@ -159,13 +162,14 @@ const lastLook = 2 * time.Second
 // Served are the kinds of which parents may be that are not there.
 func (c *Client) Wait(ctx context.Context, served []Resource, w *World, q Query, g Goal, progress func(missing []string)) error {
 	var missing []string
+	var stuck Stuck
 	look := func(ctx context.Context) {
-		if missing = w.missing(g, q.Names, nil); len(missing) == 0 {
+		if missing = w.missing(g, q.Names, nil, nil); len(missing) == 0 {
 			return
 		}
 		// Without an answer it is not known, and then it is not said.
 		if gone, err := c.FindGone(ctx, served, w, nil); err == nil {
-			missing = w.missing(g, q.Names, gone)
+			missing = w.missing(g, q.Names, gone, stuck)
 		}
 	}
 	told := ""
@@ -195,6 +199,8 @@ func (c *Client) Wait(ctx context.Context, served []Resource, w *World, q Query,
 		// What was missing may have come without a change of what is followed.
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
 		defer cancel()
+		// Without an answer it is not said, either.
+		stuck, _ = c.FindStuck(last, w, q.Namespace)
 		look(last)
 		return &TimeoutError{Missing: missing}
 	default:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -103,19 +104,32 @@ func denied(err error) bool {
 	return apierrors.IsInvalid(err) || (apierrors.IsForbidden(err) && strings.Contains(err.Error(), "ValidatingAdmissionPolicy"))
 }
 
-// Apply does what was decided, and waits until the new definitions are in use.
-func (c Client) Apply(ctx context.Context, wanted []*unstructured.Unstructured, decisions []Decision) error {
+// Apply does what was decided, and waits until the new definitions are in use. Progress is
+// told of each that is, and how many of how many that makes.
+func (c Client) Apply(ctx context.Context, wanted []*unstructured.Unstructured, decisions []Decision, progress func(name string, n, of int)) error {
+	var todo []int
+	for i, d := range decisions {
+		if d.Action == Create || d.Action == Update {
+			todo = append(todo, i)
+		}
+	}
+	var mu sync.Mutex
+	n := 0
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for i, d := range decisions {
-		if d.Action != Create && d.Action != Update {
-			continue
-		}
+	for _, i := range todo {
 		group.Go(func() error {
 			if err := c.apply(ctx, wanted[i]); err != nil {
 				return err
 			}
-			return c.established(ctx, d.Name)
+			if err := c.established(ctx, decisions[i].Name); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			n++
+			progress(decisions[i].Name, n, len(todo))
+			return nil
 		})
 	}
 	return group.Wait()
