@@ -129,10 +129,10 @@ func (p *Process) attend(ctx context.Context, c *child) (stopped bool, err error
 
 // drainAndEnd is the gentle end. It returns why connections were cut, if so.
 func (p *Process) drainAndEnd(ctx context.Context, c *child) error {
-	wasReady := p.State().Phase == Ready
+	serves := p.serves(ctx)
 	p.set(func(s *State) { s.Phase = Draining })
 	var cut error
-	if wasReady { // else it has no connections, and an admin interface that may hang
+	if serves {
 		drainCtx, cancel := context.WithCancel(ctx)
 		drained := make(chan error, 1)
 		go func() { drained <- p.admin.drain(drainCtx, p.cfg.DrainTime) }()
@@ -154,6 +154,19 @@ func (p *Process) drainAndEnd(ctx context.Context, c *child) error {
 	}
 	p.terminate(c)
 	return cut
+}
+
+// serves says whether there is anything to drain. An Envoy may serve before anybody has
+// seen that it is ready; one that does not answer in time is not there yet, and its admin
+// interface may hang.
+func (p *Process) serves(ctx context.Context) bool {
+	if p.State().Phase == Ready {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_, err := p.admin.Get(ctx, "/ready")
+	return err == nil
 }
 
 // terminate ends Envoy by SIGTERM, by SIGKILL when that takes too long or when
