@@ -9,6 +9,7 @@ import (
 
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/egctl/egctl/pkg/inspect/proxies"
 )
@@ -81,15 +82,17 @@ func (w *World) unprogrammed() []*Object {
 }
 
 // ownedBy selects what is of Gateways, or of Gateways like them where so many names would
-// not fit in a URL.
+// not fit in a URL. A name that is no value of a label has nothing.
 func ownedBy(label string, gateways []*Object) string {
 	const enough = 50
 	var names []string
 	for _, g := range gateways {
+		name := g.Metadata.Name
 		if label == proxies.OwningGatewayClass {
-			names = append(names, g.Spec.GatewayClassName)
-		} else {
-			names = append(names, g.Metadata.Name)
+			name = g.Spec.GatewayClassName
+		}
+		if len(validation.IsValidLabelValue(name)) == 0 {
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
