@@ -75,11 +75,12 @@ cluster-up: envoy ## Start a real Kubernetes for tests (Linux, root); see test/c
 cluster-down: ## Stop it and remove all that it had
 	cd test/cluster && go run ./cmd/cluster down $(CLUSTER)
 
-# Ends in a cluster of its own; EGCTL_E2E_KEEP=1 keeps that for the next run. E2E are
-# flags of go test, such as -run=TestQuickstart.
+# Two clusters side by side, for both mostly wait: one for what egctl promises, one for
+# its packages. EGCTL_E2E_KEEP=1 keeps the first for the next run. E2E are flags of go
+# test, such as -run=TestQuickstart.
 .PHONY: e2e
 e2e: envoy ## Prove on a real Kubernetes what egctl promises (Linux, root); see test/e2e
-	cd test/e2e && go test -p 1 -timeout 40m $(E2E) ./...
+	cd test/e2e && go test -p 2 -timeout 40m $(E2E) ./...
 
 # Four runs of about ten minutes; see test/conformance. Without a package, go test
 # shows results as they come.
