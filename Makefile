@@ -10,6 +10,8 @@ export GOTOOLCHAIN ?= go1.27.3
 # The image holds one static binary. All is built and tested as what it is made of;
 # TESTFLAGS=-race needs CGO_ENABLED=1 and a C compiler.
 export CGO_ENABLED ?= 0
+# The same for paths: what tests have compiled serves clusters and releases, too.
+export GOFLAGS ?= -trimpath
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
@@ -59,7 +61,6 @@ quickstart: build envoy ## Run a gateway on this machine and send a request thro
 # more. PKG leaves them out. The one test that is skipped builds all of Envoy Gateway.
 .PHONY: test
 test: envoy ## Run all tests but conformance, validation and the move from Envoy Gateway
-	go vet $(PKG)
 	go test -timeout 20m $(TESTFLAGS) $(PKG)
 ifeq ($(PKG),./...)
 	cd test/cluster && go test -timeout 60m $(TESTFLAGS) ./...

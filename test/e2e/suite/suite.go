@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -114,16 +115,16 @@ func unavailable() string {
 func start(ctx context.Context, name string) (*Suite, error) {
 	variable := "EGCTL_" + strings.ToUpper(name)
 	name = cmp.Or(os.Getenv(variable+"_CLUSTER"), name)
-	_, file, _, ok := runtime.Caller(0)
-	if !ok || !filepath.IsAbs(file) {
-		return nil, errors.New("where is this checkout? test binaries built with -trimpath do not know")
+	module, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/egctl/egctl/test/e2e").Output()
+	if err != nil {
+		return nil, fmt.Errorf("where is this checkout? go list: %w", err)
 	}
 	cache, err := cacheDir()
 	if err != nil {
 		return nil, err
 	}
 	s := &Suite{
-		Root: filepath.Join(filepath.Dir(file), "..", "..", ".."), Dir: filepath.Join(cache, "run", name),
+		Root: filepath.Join(strings.TrimSpace(string(module)), "..", ".."), Dir: filepath.Join(cache, "run", name),
 		keep: os.Getenv(variable+"_KEEP") == "1", installed: nothing,
 	}
 	if err := os.MkdirAll(filepath.Join(s.Dir, "bin"), 0o755); err != nil {
