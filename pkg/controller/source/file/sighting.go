@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -53,12 +54,16 @@ func (s *Source) read(pending sightings, start bool) map[string]*content {
 		name    string
 		content *content
 	}
+	inForce := map[string][]store.Key{} // what each file brought
+	for key, e := range s.served {
+		inForce[e.file] = append(inForce[e.file], key)
+	}
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	results := make(chan result, len(pending))
 	for name, seen := range pending {
 		group.Go(func() error {
-			if c, ready := s.look(name, seen, start); ready {
+			if c, ready := s.look(name, seen, inForce[name], start); ready {
 				results <- result{name, c}
 			}
 			return nil
@@ -74,8 +79,8 @@ func (s *Source) read(pending sightings, start bool) map[string]*content {
 	return ready
 }
 
-// look reads a file and says whether it can be believed.
-func (s *Source) look(name string, seen *sighting, start bool) (*content, bool) {
+// look reads a file and says whether it can be believed. Some objects of it may be in force.
+func (s *Source) look(name string, seen *sighting, inForce []store.Key, start bool) (*content, bool) {
 	before := s.files[name]
 	text, whole, err := readWhole(name)
 	if err != nil {
@@ -100,7 +105,7 @@ func (s *Source) look(name string, seen *sighting, start bool) (*content, bool) 
 	if text != nil && len(text) == 0 {
 		wait = emptied
 	}
-	if loses(before, docs) && time.Since(seen.since) < wait {
+	if loses(inForce, docs) && time.Since(seen.since) < wait {
 		return nil, false
 	}
 	if text == nil {
@@ -109,21 +114,14 @@ func (s *Source) look(name string, seen *sighting, start bool) (*content, bool) 
 	return s.judge(docs, before), true
 }
 
-// loses says whether an object of a file is in none of its documents any more.
-func loses(before *content, docs []*manifest.Document) bool {
-	if before == nil {
-		return false
-	}
+// loses says whether an object in force, which may be of before the file was broken, would
+// go with these documents.
+func loses(inForce []store.Key, docs []*manifest.Document) bool {
 	have := make(map[store.Key]bool, len(docs))
 	for _, d := range docs {
 		have[d.Key] = true
 	}
-	for _, d := range before.docs {
-		if d.Object != nil && !have[d.Key] {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(inForce, func(k store.Key) bool { return !have[k] })
 }
 
 // readWhole returns the text of a file, nil if there is none, and whether nobody

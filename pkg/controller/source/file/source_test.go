@@ -241,3 +241,25 @@ func TestSlowWriters(t *testing.T) {
 		t.Errorf("%v were gone for a while", w.gone)
 	}
 }
+
+// TestMendsBrokenFile writes a file that was broken anew, in two steps: what was in force
+// all the time is never gone.
+func TestMendsBrokenFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.yaml")
+	write(t, path, object("a", "1"))
+	w := follow(t, dir, false)
+	for _, v := range []string{"2", "3"} {
+		write(t, path, object("a", "broken")+"a: [b\n")
+		time.Sleep(200 * time.Millisecond) // it is read meanwhile
+		write(t, path, "")
+		time.Sleep(30 * time.Millisecond)
+		write(t, path, object("a", v))
+		w.becomes("a=" + v)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.gone) > 0 {
+		t.Errorf("%v were gone for a while", w.gone)
+	}
+}
