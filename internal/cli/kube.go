@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -91,11 +93,24 @@ func (o *kubeOptions) configured(config *rest.Config) error {
 	case err != nil:
 		return fmt.Errorf("find the cluster: %w", err)
 	case len(raw.Contexts) == 0 && len(raw.Clusters) == 0:
+		if file := o.kubeconfigFile(); file != "" {
+			return fmt.Errorf("%s names no cluster: it is empty, or no kubeconfig", file)
+		}
 		return errors.New("no kubeconfig: set $KUBECONFIG or --kubeconfig; without a cluster there are egctl quickstart --local and egctl run")
 	case raw.CurrentContext == "" && *o.Kube.Context == "":
 		return errors.New("the kubeconfig has no current context: say --context, or kubectl config use-context")
 	}
 	return nil
+}
+
+// kubeconfigFile is the file that was named and is there; empty if there is none.
+func (o *kubeOptions) kubeconfigFile() string {
+	for _, file := range append([]string{*o.Kube.KubeConfig}, filepath.SplitList(o.Getenv("KUBECONFIG"))...) {
+		if _, err := os.Stat(file); file != "" && err == nil {
+			return file
+		}
+	}
+	return ""
 }
 
 // forPerson makes a connection one for a person, who waits: the client's own

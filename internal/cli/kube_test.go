@@ -18,6 +18,14 @@ func TestNoKubeconfig(t *testing.T) {
 			t.Errorf("%s: exit code %d\n%s", args, r.code, r.err)
 		}
 	}
+	// A file that is there and has nothing is not one that is missing.
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := run(t, "status", "--kubeconfig", empty); !strings.Contains(r.err, empty+" names no cluster") {
+		t.Error(r.err)
+	}
 	// Who names the server means it.
 	if r := run(t, "status", "--server", "http://localhost:1"); strings.Contains(r.err, "no kubeconfig") {
 		t.Error(r.err)

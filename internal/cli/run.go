@@ -38,9 +38,10 @@ func newRun(s Streams) *cobra.Command {
 		Use:   "run -f FOLDER",
 		Short: "Run the gateway on this machine, from files",
 		Long: `Run the gateway on this machine, without Kubernetes: the manifests of a folder are
-served by an Envoy for each Gateway, and followed as they change. A bad edit
-changes nothing that worked, and is reported with file and line. GatewayClass and
-Gateway may be left out; what is made up is announced.
+served by an Envoy for each Gateway, and followed as they change. An edit that an API
+server would refuse changes nothing that worked, and is reported with file and line;
+so is what refers to something that does not exist, which is answered as the Gateway
+API says. GatewayClass and Gateway may be left out; what is made up is announced.
 
 Ports below 1024 need privileges, so --port-shift is added to them.
 

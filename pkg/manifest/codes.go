@@ -16,12 +16,12 @@ var (
 		`The same field appears more than once in one mapping. YAML forbids that, and kubectl refuses it; egctl uses the last one. Often two documents were pasted together without a line of three dashes between them.`)
 	CodeDuplicateObject = finding.Register("EG1006", finding.Warning, "object is given twice",
 		`Two documents describe the same object (same group, kind, namespace and name). The later one counts and the earlier one has no effect, as if both had been applied in this order. Remove one, or give it another name or namespace.`)
-	CodeNotSupported = finding.Register("EG1007", finding.Info, "kind is not supported yet",
-		`The kind belongs to the gateway's own extensions or to the experimental x-k8s.io group, and this version of egctl does not read it. The object has no effect; the rest of the configuration works as if it were not there.`)
-	CodeUnknownKind = finding.Register("EG1008", finding.Warning, "unknown kind of the Gateway API",
+	CodeNotSupported = finding.Register("EG1007", finding.Warning, "kind is not supported yet",
+		`The kind belongs to the gateway's own extensions or to the experimental x-k8s.io group, and this version of egctl does not read it. The object has no effect; the rest of the configuration works as if it were not there. Mind what that means: a SecurityPolicy without effect lets everybody in.`)
+	CodeUnknownKind = finding.Register("EG1008", finding.Error, "unknown kind of the Gateway API",
 		`The API group is the Gateway API's, but it has no kind of this name, so the document has no effect and a cluster would refuse it. Check the spelling; kinds are case-sensitive.`)
-	CodeUnknownVersion = finding.Register("EG1009", finding.Warning, "unknown API version of a known kind",
-		`The kind is known, this version of it is not, so the document has no effect. It is either misspelt, or a version that has been removed from the API. The hint names the version to use.`)
+	CodeUnknownVersion = finding.Register("EG1009", finding.Error, "unknown API version of a known kind",
+		`The kind is known, this version of it is not, so the document has no effect and a cluster would refuse it. It is either misspelt, or a version that has been removed from the API. The hint names the version to use.`)
 	CodeNamespaceIgnored = finding.Register("EG1010", finding.Warning, "namespace on a cluster-scoped object",
 		`Objects of this kind live in the cluster as a whole, not in a namespace. The namespace is ignored; remove it, so that nobody believes that it matters.`)
 )

@@ -159,7 +159,7 @@ func TestFindings(t *testing.T) {
 		"item indented less":            {route + "  hostnames:\n    - a\n   - b\n", "EG1001 @10:1 did not find expected key\n", true},
 		"tab":                           {"b:\n\tc: 1\n", "EG1001 @2:1 found character that cannot start any token\n", true},
 		"no name":                       {"apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: x-}\n", "EG1002 metadata.name@3:1 the ConfigMap has no name; set metadata.name\n", true},
-		"number as name":                {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 1}\n", "EG1002 metadata.name@3:12 the ConfigMap has no name; set metadata.name\n", true},
+		"number as name":                {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 1}\n", "EG1002 metadata.name@3:12 the name must be text, not the number 1; write it in quotes: \"1\"\n", true},
 		"unknown gateway kind":          {"apiVersion: gateway.networking.k8s.io/v1\nkind: HttpRoute\nmetadata: {name: a}\n", "EG1008 kind@2:1 the Gateway API has no kind \"HttpRoute\", so the object has no effect; did you mean \"HTTPRoute\"?\n", true},
 		"unknown version":               {"apiVersion: gateway.networking.k8s.io/v2\nkind: HTTPRoute\nmetadata: {name: a}\n", "EG1009 apiVersion@1:1 HTTPRoute.gateway.networking.k8s.io has no version \"v2\", so the object has no effect; use gateway.networking.k8s.io/v1\n", true},
 		"extension":                     {"apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: Backend\nmetadata: {name: a}\n", "EG1007 kind@2:1 Backend.gateway.envoyproxy.io is not supported yet; the object has no effect\n", true},

@@ -183,6 +183,10 @@ func (p *parser) document(d *Document, n *yaml.Node) {
 		p.foreign(d)
 		return
 	case d.Key.Name == "":
+		if name := child(meta, "name"); name != nil && name.Kind == yaml.ScalarNode && scalar(name) != nil && scalar(name) != "" {
+			d.say(CodeIdentity, "metadata.name", "the name must be text, not "+describe(name), fmt.Sprintf("write it in quotes: %q", name.Value))
+			return
+		}
 		d.say(CodeIdentity, "metadata.name", "the "+kind+" has no name", "set metadata.name")
 		return
 	case !slices.Contains(info.Versions, d.Version()):

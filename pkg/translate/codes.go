@@ -90,7 +90,7 @@ var (
 	routeRuleCount = define("EG3015", finding.Error, accepted, "UnsupportedValue", "route must have exactly one rule",
 		"TCPRoute, UDPRoute and TLSRoute carry connections, so that there is nothing to choose a rule by. The route carries nothing.")
 	routeShadowed = define("EG3016", finding.Warning, "", "", "route never receives traffic",
-		"Another route with the same match, or an older route on the same listener, takes all traffic.")
+		"An older TCPRoute or UDPRoute on the same listener takes all connections.")
 	routeSession = define("EG3017", finding.Error, accepted, "UnsupportedValue", "session persistence cannot be used",
 		"The session persistence settings cannot be combined with the rest of the rule. Requests are balanced without it.")
 	routeWeight = define("EG3019", finding.Error, resolvedRefs, "UnsupportedValue", "weight out of range",
@@ -102,7 +102,7 @@ var (
 
 	// EG4xxx: backends.
 	backendNotFound = define("EG4001", finding.Error, resolvedRefs, "BackendNotFound", "backend does not exist",
-		"A backendRef names a Service that does not exist, or a port that it does not have. Its share of the requests is answered 500.")
+		"A backendRef names a Service that does not exist, or a port that it does not have. Its share of the requests is answered 500. Without a cluster, egctl run --backend NAME:PORT=HOST:PORT stands in for a Service that is not in the files, and so does egctl translate --add-missing-services.")
 	backendKind = define("EG4002", finding.Error, resolvedRefs, "InvalidKind", "kind of backend is not supported",
 		"Backends may be a Service or a ServiceImport. The reference's share of the requests is answered 500.")
 	backendNotPermitted = define("EG4003", finding.Error, resolvedRefs, "RefNotPermitted", "backend in another namespace is not permitted",
