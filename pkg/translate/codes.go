@@ -77,6 +77,8 @@ var (
 		"None of the route's hostnames matches the hostname of an admitting listener. The route is not attached there.")
 	routeParentMissing = define("EG3004", finding.Warning, "", "", "parent does not exist",
 		"The parentRef names a Gateway or ListenerSet that does not exist, or that another controller owns. No status is written for it.")
+	routeDetached = define("EG3006", finding.Warning, "", "", "route has no parent",
+		"A route without parentRefs is attached to nothing and receives no traffic. No status is written for it.")
 	routeMatchInvalid = define("EG3010", finding.Error, accepted, "UnsupportedValue", "match cannot be used",
 		"A match holds a value that cannot work, such as a regular expression that does not compile. The rule is left out; the route's other rules are served.")
 	routeFilterInvalid = define("EG3011", finding.Error, accepted, "UnsupportedValue", "filter cannot be used",

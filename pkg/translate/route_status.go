@@ -23,6 +23,9 @@ func routeStatus(c *incr.Context, k store.Key, o store.Object) (any, []issue) {
 	}
 	as := attachments.Get(c, k)
 	var issues []issue
+	if len(common.ParentRefs) == 0 && len(as) == 0 { // a default Gateway may take it
+		issues = append(issues, routeDetached.at(k, "spec.parentRefs", "name the Gateway whose listeners are to serve it", "has no entry, so that nothing serves the route"))
+	}
 	for i := range common.ParentRefs {
 		parent := store.ParentKey(k, &common.ParentRefs[i])
 		if _, ours := gatewayOf(c, parent); !ours {
