@@ -76,8 +76,8 @@ cluster-up: envoy ## Start a real Kubernetes for tests (Linux, root); see test/c
 cluster-down: ## Stop it and remove all that it had
 	cd test/cluster && go run ./cmd/cluster down $(CLUSTER)
 
-# Two clusters side by side, for both mostly wait: one for what egctl promises, one for
-# its packages. EGCTL_E2E_KEEP=1 keeps the first for the next run. E2E are flags of go
+# Two clusters side by side, for both wait a part of their time: one for what egctl
+# promises, one for its packages. EGCTL_E2E_KEEP=1 keeps the first for the next run. E2E are flags of go
 # test, such as -run=TestQuickstart.
 .PHONY: e2e
 e2e: envoy ## Prove on a real Kubernetes what egctl promises (Linux, root); see test/e2e

@@ -106,7 +106,10 @@ func (o *kubeOptions) configured(config *rest.Config) error {
 // kubeconfigFile is the file that was named and is there; empty if there is none.
 func (o *kubeOptions) kubeconfigFile() string {
 	for _, file := range append([]string{*o.Kube.KubeConfig}, filepath.SplitList(o.Getenv("KUBECONFIG"))...) {
-		if _, err := os.Stat(file); file != "" && err == nil {
+		if file == "" {
+			continue
+		}
+		if _, err := os.Stat(file); err == nil {
 			return file
 		}
 	}

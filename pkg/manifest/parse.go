@@ -183,7 +183,7 @@ func (p *parser) document(d *Document, n *yaml.Node) {
 		p.foreign(d)
 		return
 	case d.Key.Name == "":
-		if name := child(meta, "name"); name != nil && name.Kind == yaml.ScalarNode && scalar(name) != nil && scalar(name) != "" {
+		if name := child(meta, "name"); name != nil && name.Kind == yaml.ScalarNode && scalar(name) != nil && name.Value != "" {
 			d.say(CodeIdentity, "metadata.name", "the name must be text, not "+describe(name), fmt.Sprintf("write it in quotes: %q", name.Value))
 			return
 		}

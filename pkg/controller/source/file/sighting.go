@@ -79,7 +79,8 @@ func (s *Source) read(pending sightings, start bool) map[string]*content {
 	return ready
 }
 
-// look reads a file and says whether it can be believed. Some objects of it may be in force.
+// look reads a file, of which some objects may be in force, and says whether it can be
+// believed.
 func (s *Source) look(name string, seen *sighting, inForce []store.Key, start bool) (*content, bool) {
 	before := s.files[name]
 	text, whole, err := readWhole(name)
@@ -114,8 +115,8 @@ func (s *Source) look(name string, seen *sighting, inForce []store.Key, start bo
 	return s.judge(docs, before), true
 }
 
-// loses says whether an object in force, which may be of before the file was broken, would
-// go with these documents.
+// loses says whether the documents lack an object that is in force, perhaps from before the
+// file was broken.
 func loses(inForce []store.Key, docs []*manifest.Document) bool {
 	have := make(map[store.Key]bool, len(docs))
 	for _, d := range docs {
